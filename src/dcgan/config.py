@@ -1,0 +1,412 @@
+"""Every setting of a run: frozen dataclasses that are the help text, the YAML file and the documentation.
+
+`Config` has three sections. Field names are unique across them, so that the command line and the Python
+API take them flat (`--lr 1e-3`, `train(..., lr=1e-3)`) while the YAML file groups them. The defaults
+are the `fast` preset; `presets.py` says what the other recipes change.
+"""
+
+from __future__ import annotations
+
+import ast
+import dataclasses
+import functools
+import heapq
+import inspect
+import itertools
+import numbers
+import re
+import reprlib
+import types
+import typing
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from dcgan.errors import InputError, nearest
+
+MIN_SIDE, MAX_SIDE = 16, 256
+SIDE_MULTIPLES = {"strided": 1, "blog": 4, "imagenet32": 8, "mnist": 4}
+"""The sides of a family's images are multiples of this: what its fixed number of doublings can make."""
+LENGTHS = ("images", "n_epochs", "minutes")
+
+
+def within(default: Any, interval: str) -> Any:
+    """A numeric field whose values must lie in `interval`, written as in mathematics: "(0, 1]"."""
+    return field(default=default, metadata={"interval": interval})
+
+
+@dataclass(frozen=True)
+class NetworkConfig:
+    """What the two networks are."""
+
+    family: Literal["strided", "blog", "imagenet32", "mnist"] = "strided"
+    """strided: the paper's networks at any size; blog: the blog post's; imagenet32, mnist: the authors' code."""
+    image_size: str = "auto"
+    """Side in pixels, or HEIGHTxWIDTH, 16 to 256; auto: the images' own size if all share one up to 128, else 64."""
+    channels: Literal["auto", "1", "3", "4"] = "auto"
+    """1 grey, 3 RGB, 4 RGBA; auto: 1 if every image is grey, else 3."""
+    conditional: bool = False
+    """Give both networks the class labels (from folders or IDX files)."""
+    classes: int = within(0, "[0, 100000]")
+    """Number of classes of a conditional network; filled in from the data."""
+    latent_dim: int = within(100, "[1, 4096]")
+    """Dimensions of the latent z."""
+    latent: Literal["normal", "uniform"] = "normal"
+    """Distribution of z: N(0, 1), or uniform on [-1, 1] as in the paper."""
+    width: int = within(32, "[1, 1024]")
+    """Feature maps in the layer next to the image; doubles at each halving of the resolution, up to 8 times."""
+    kernel_size: Literal[3, 4, 5] = 4
+    """Kernel of the stride-2 convolutions; the paper has 5, and 4 divides evenly by the stride."""
+    conv_bias: bool = False
+    """Biases in the convolutions; the authors' code has none."""
+    norm_stats: Literal["running", "batch"] = "running"
+    """Batch norm when drawing: running averages, or the batch's own statistics as in the authors' code."""
+    norm_eps: float = within(1e-5, "(0, 1]")
+    """The epsilon of batch norm; 1e-8 in the authors' code."""
+    norm_affine: bool = True
+    """Gain and bias in batch norm; the authors' MNIST networks do better without."""
+    projection_norm: Literal["channel", "unit"] = "channel"
+    """Batch norm after the projection of z: per channel, or per unit as in the authors' code."""
+    discriminator_norm: Literal["batch", "none"] = "batch"
+    """Batch norm in the discriminator; none suits gradient penalties."""
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(height, width) in pixels; only once `image_size` is no longer auto."""
+        return parse_size(self.image_size)
+
+    @property
+    def image_channels(self) -> int:
+        """1, 3 or 4; only once `channels` is no longer auto."""
+        return int(self.channels)
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """What the images are and how they are prepared."""
+
+    data: str = ""
+    """A folder, zip, tar, IDX files, or the name of a known data set."""
+    data_root: str = ""
+    """Where named data sets are looked for and downloaded to; $DCGAN_DATA or a per-user folder if not given."""
+    resample: Literal["lanczos", "bicubic", "bilinear", "nearest"] = "lanczos"
+    """Filter that resizes the images, with antialiasing."""
+    max_skipped: float = within(0.1, "[0, 1]")
+    """Share of unreadable images above which the data set is refused."""
+    workers: int = within(0, "[0, 256]")
+    """Threads that decode images; 0: one a core."""
+    flip: bool = False
+    """Mirror every second image at random; doubles a small set of photographs, spoils digits."""
+    partial_batches: bool = False
+    """End an epoch with a smaller batch if need be; otherwise batches run on into the next epoch."""
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """How the networks are trained, for how long, and what is written meanwhile."""
+
+    images: int | None = within(None, "[1, 1e12]")
+    """Length of the training in real images shown."""
+    n_epochs: float | None = within(None, "(0, 1e6]")
+    """Length in passes over the data."""
+    minutes: float | None = within(None, "(0, 1e6]")
+    """Length in minutes of training."""
+    batch_size: int = within(64, "[2, 65536]")
+    """Real images in each step."""
+    lr: float = within(2e-3, "(0, 1]")
+    """Adam's learning rate."""
+    lr_d: float | None = within(None, "(0, 1]")
+    """Another learning rate for the discriminator."""
+    beta1: float = within(0.5, "[0, 1)")
+    """Adam's decay of the first moment."""
+    beta2: float = within(0.99, "[0, 1)")
+    """Adam's decay of the second moment."""
+    weight_decay: float = within(0.0, "[0, 1]")
+    """L2 added to the gradients of every parameter, as in the authors' code."""
+    lr_decay: Literal["none", "linear", "cosine"] = "none"
+    """How the learning rate falls to 0 at the end of the training."""
+    lr_decay_start: float = within(0.0, "[0, 1)")
+    """Share of the training after which it starts to fall."""
+    loss: Literal["bce", "hinge", "least-squares", "wasserstein", "relativistic"] = "bce"
+    """bce: non-saturating; wasserstein: with gradient penalty; relativistic: pairs of real and drawn images."""
+    d_loss_reduction: Literal["mean", "sum"] = "mean"
+    """The discriminator's loss is the mean of its halves, real and drawn, or their sum as in the authors' code."""
+    label_smoothing: float = within(0.0, "[0, 0.5]")
+    """Real images' target is 1 minus this (losses bce and least-squares)."""
+    r1: float = within(0.0, "[0, 1e6]")
+    """Weight of the R1 penalty: r1/2 times the squared gradient of D at real images."""
+    gradient_penalty: float = within(10.0, "[0, 1e6]")
+    """Weight of the gradient penalty of the wasserstein loss."""
+    updates: Literal["joint", "alternate"] = "joint"
+    """joint: each batch updates G and then D; alternate: each batch updates one of them, as in the authors' code."""
+    d_steps: int = within(1, "[1, 100]")
+    """Updates of D for each update of G."""
+    ema: float = within(0.99, "[0, 1)")
+    """Decay per step of the running average of G's weights that draws the samples; 0: off."""
+    seed: int = within(0, "[0, 9223372036854775807]")
+    """Seed of everything random."""
+    device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+    """Where to train."""
+    precision: Literal["auto", "fp32", "bf16"] = "auto"
+    """Arithmetic of the networks; auto: bf16 where the device has it in hardware."""
+    sample_interval: int = within(400, "[1, 1e9]")
+    """Batches between two sample grids of the fixed latents."""
+    checkpoint_interval: int = within(2000, "[1, 1e9]")
+    """Batches between two checkpoints; one more is written at the end and when interrupted."""
+    keep_checkpoints: int = within(3, "[1, 1000]")
+    """How many checkpoints to keep, the newest."""
+    log_interval: int = within(50, "[1, 1e9]")
+    """Batches averaged into one line of metrics.jsonl."""
+    batch_names: bool = False
+    """Also write the grids as images/<batches>.png, the blog post's way."""
+    tensorboard: bool = False
+    """Also write the metrics for TensorBoard into the run directory."""
+
+
+@dataclass(frozen=True)
+class Config:
+    """Everything that defines a run."""
+
+    preset: str = "fast"
+    network: NetworkConfig = field(default_factory=NetworkConfig)
+    data: DataConfig = field(default_factory=DataConfig)
+    training: TrainingConfig = field(default_factory=TrainingConfig)
+
+    def replace(self, **settings: Any) -> Config:
+        """A copy with some settings changed, named flat; values are coerced to their fields' types.
+
+        A length replaces the other lengths. Raises InputError that lists every unknown name and every
+        value of the wrong type.
+        """
+        problems = []
+        changes: dict[str, dict[str, Any]] = {"network": {}, "data": {}, "training": {}}
+        if any(settings.get(name) is not None for name in LENGTHS):
+            settings = dict.fromkeys(LENGTHS) | settings
+        for name, value in settings.items():
+            if name not in FIELDS:
+                problems.append(f"unknown setting {name!r}{nearest(name, FIELDS)}")
+                continue
+            section, hint = FIELDS[name]
+            try:
+                changes[section][name] = _coerce(value, hint)
+            except (TypeError, ValueError, OverflowError):
+                problems.append(f"{name}: {_brief(value)} is not {_describe(hint)}")
+        if problems:
+            raise InputError(_listing(problems))
+        sections: dict[str, Any] = {s: dataclasses.replace(getattr(self, s), **c) for s, c in changes.items()}
+        return dataclasses.replace(self, **sections)
+
+    def check(self) -> None:
+        """Raise InputError that lists everything wrong with the values, each with its valid range."""
+        problems = [*_out_of_range(self), *_contradictions(self)]
+        if problems:
+            raise InputError(_listing(problems))
+
+    def flat(self) -> dict[str, Any]:
+        """Every setting by its flat name."""
+        return {name: getattr(getattr(self, section), name) for name, (section, _) in FIELDS.items()}
+
+    def to_dict(self) -> dict[str, Any]:
+        """Nested plain values, as in config.yaml."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any], base: Config) -> Config:
+        """Lay nested values, as `to_dict` gives them or a part of them, over `base`."""
+        flat: dict[str, Any] = {}
+        problems = []
+        for section, inner in values.items():
+            if section == "preset" and isinstance(inner, str):
+                base = dataclasses.replace(base, preset=inner)
+            elif section == "preset":
+                problems.append(f"preset: {_brief(inner)} is not text")
+            elif section not in _SECTIONS:
+                hint = f" (it belongs under {FIELDS[section][0]}:)" if section in FIELDS else ""
+                hint = hint or nearest(_key(section), ["preset", *_SECTIONS])
+                problems.append(f"unknown key {_brief(section)}{hint}")
+            elif not isinstance(inner, Mapping):
+                problems.append(f"{section}: wants settings below it, not {_brief(inner)}")
+            else:
+                own = [name for name, (s, _) in FIELDS.items() if s == section]
+                unknown = [key for key in inner if key not in own]
+                problems += [f"{section}: unknown key {_brief(key)}{nearest(_key(key), own)}" for key in unknown]
+                flat.update({k: v for k, v in inner.items() if k in own})
+        if problems:
+            raise InputError(_listing(problems))
+        return base.replace(**flat)
+
+
+_SECTIONS: dict[str, type] = {"network": NetworkConfig, "data": DataConfig, "training": TrainingConfig}
+FIELDS: dict[str, tuple[str, Any]] = {
+    name: (section, hint) for section, cls in _SECTIONS.items() for name, hint in typing.get_type_hints(cls).items()
+}
+"""Flat name of each setting → its section and type."""
+
+
+@functools.cache
+def documentation() -> dict[str, str]:
+    """Flat name of each setting → its docstring in this file, for the help text and the docs."""
+    texts = {}
+    for cls in _SECTIONS.values():
+        (definition,) = ast.parse(inspect.getsource(cls)).body
+        assert isinstance(definition, ast.ClassDef)
+        for item, following in itertools.pairwise(definition.body):
+            if isinstance(item, ast.AnnAssign) and isinstance(item.target, ast.Name):
+                match following:
+                    case ast.Expr(value=ast.Constant(value=str(text))):
+                        texts[item.target.id] = text
+    return texts
+
+
+def parse_size(text: str) -> tuple[int, int]:
+    """ "64" → (64, 64); "48x64" → (48, 64), height first. Raises ValueError for anything else."""
+    match = re.fullmatch(r"(\d{1,5})(?:\s*[x×,]\s*(\d{1,5}))?", text.strip())
+    if match is None:
+        raise ValueError(f"{text!r} is not a size")
+    return int(match[1]), int(match[2] or match[1])
+
+
+def load_yaml(path: Path) -> dict[str, Any]:
+    """A YAML file of settings as nested plain values; InputError says what is wrong with it."""
+    import yaml
+
+    try:
+        if path.stat().st_size > 1_000_000:
+            raise InputError(f"{path}: over 1 MB, not a file of settings")
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror})") from error
+    except (yaml.YAMLError, UnicodeDecodeError, RecursionError, ValueError) as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError(f"{path}: not valid YAML: {error}") from error
+    if not isinstance(values, dict):
+        raise InputError(f"{path}: wants sections {', '.join(_SECTIONS)} with settings below them")
+    return values
+
+
+def save_yaml(path: Path, config: Config) -> None:
+    """Write the settings so that `load_yaml` and `Config.from_dict` give them back."""
+    import yaml
+
+    path.write_text(yaml.safe_dump(config.to_dict(), sort_keys=False), encoding="utf-8")
+
+
+def _coerce(value: Any, hint: Any) -> Any:
+    """`value` as `hint` wants it: YAML reads 2e-4 as a string, and people write 64 where we store "64"."""
+    origin, args = typing.get_origin(hint), typing.get_args(hint)
+    if origin in (typing.Union, types.UnionType):
+        return None if value is None else _coerce(value, next(a for a in args if a is not type(None)))
+    if hint is bool:
+        if isinstance(value, bool):
+            return value
+        raise ValueError(value)
+    if hint is str and isinstance(value, (tuple, list)) and len(value) == 2:  # a size
+        return "x".join(str(_coerce(side, int)) for side in value)
+    if isinstance(value, bool) or not isinstance(value, str | numbers.Real | Path):
+        raise ValueError("not a plain value")
+    if origin is Literal:
+        for choice in args:
+            if str(value) == str(choice):
+                return choice
+        raise ValueError(value)
+    if hint is int:
+        number: Any = value
+        if isinstance(value, str):
+            number = int(value) if value.strip().isdigit() else float(value)
+        if int(number) != number:
+            raise ValueError(value)
+        return int(number)
+    if hint is str and isinstance(value, float):
+        raise ValueError(value)
+    return hint(value)
+
+
+def _brief(value: Any) -> str:
+    """`value` as Python writes it, shortened: with its anchors a small YAML file can hold billions of items."""
+    short = reprlib.Repr()
+    short.maxlevel, short.maxstring, short.maxlong, short.maxother = 2, 200, 60, 200
+    try:
+        return short.repr(value)
+    except ValueError:  # an integer too long to be written out
+        return "a huge number"
+
+
+def _key(key: Any) -> str:
+    """A key of a YAML mapping for comparison with names."""
+    return key if isinstance(key, str) else ""
+
+
+def _describe(hint: Any) -> str:
+    origin, args = typing.get_origin(hint), typing.get_args(hint)
+    if origin is Literal:
+        return "one of " + ", ".join(str(a) for a in args)
+    if origin in (typing.Union, types.UnionType):
+        return _describe(next(a for a in args if a is not type(None)))
+    return {int: "a whole number", float: "a number", bool: "true or false", str: "text"}[hint]
+
+
+def _out_of_range(config: Config) -> list[str]:
+    problems = []
+    for section in _SECTIONS:
+        for item in dataclasses.fields(getattr(config, section)):
+            value, interval = getattr(getattr(config, section), item.name), item.metadata.get("interval")
+            if interval is None or value is None:
+                continue
+            # Integers stay integers: a float cannot tell 2^63 - 1 from 2^63.
+            low, high = (int(b) if b.isdigit() else float(b) for b in interval[1:-1].split(", "))
+            above = value > low if interval[0] == "(" else value >= low
+            below = value < high if interval[-1] == ")" else value <= high
+            if not (above and below):  # so too for NaN
+                problems.append(f"{item.name}: {_brief(value)} is outside {interval}")
+    return problems
+
+
+def _contradictions(config: Config) -> list[str]:
+    network, training = config.network, config.training
+    problems = []
+    if network.image_size != "auto":
+        problems += _size_problems(network)
+    given = [name for name in LENGTHS if getattr(training, name) is not None]
+    if len(given) > 1:
+        problems.append(f"length: give one of {', '.join(LENGTHS)}, not {' and '.join(given)}")
+    if training.label_smoothing and training.loss not in ("bce", "least-squares"):
+        problems.append(f"label_smoothing: has no meaning for the {training.loss} loss (bce and least-squares have it)")
+    if network.family == "mnist" and not network.conditional:
+        problems.append("conditional: the mnist family is class-conditional only (--conditional)")
+    if network.family in ("blog", "imagenet32") and network.conditional:
+        problems.append(f"conditional: the {network.family} family takes no classes; strided and mnist do")
+    return problems
+
+
+def _size_problems(network: NetworkConfig) -> list[str]:
+    """What is wrong with the image size, with the two nearest sizes that can be built."""
+    try:
+        size = network.size
+    except ValueError:
+        return [f"image_size: {network.image_size!r} is not auto, a side such as 64, or HEIGHTxWIDTH"]
+    multiple = SIDE_MULTIPLES[network.family]
+    valid = range(MIN_SIDE, MAX_SIDE + 1, multiple)
+    if all(side in valid for side in size):
+        return []
+    nearest_sides = [
+        [side] * 2 if side in valid else heapq.nsmallest(2, valid, key=functools.partial(_distance, side))
+        for side in size
+    ]
+    choices = [f"{h}" if h == w else f"{h}x{w}" for h, w in zip(*nearest_sides, strict=True)]
+    rule = f"sides from {MIN_SIDE} to {MAX_SIDE}" + (f", multiples of {multiple}" if multiple > 1 else "")
+    return [
+        f"image_size: the {network.family} family cannot build {network.image_size} ({rule}); "
+        f"nearest: {choices[0]} and {choices[1]}"
+    ]
+
+
+def _distance(one: int, other: int) -> int:
+    return abs(one - other)
+
+
+def _listing(problems: list[str]) -> str:
+    if len(problems) == 1:
+        return problems[0]
+    return f"{len(problems)} problems with the settings:\n" + "\n".join(f"  - {problem}" for problem in problems)

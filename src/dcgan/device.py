@@ -1,0 +1,43 @@
+"""Where the arithmetic happens: device and precision, resolved once and reported."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from dcgan.errors import InputError
+
+if TYPE_CHECKING:
+    import torch
+
+
+def resolve_device(name: str) -> torch.device:
+    """ "auto" → cuda, else mps, else cpu; a device that is asked for and not there is an InputError."""
+    import torch
+
+    there = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    if name == "auto":
+        name = next(device for device in ("cuda", "mps", "cpu") if there[device])
+    if not there[name]:
+        available = ", ".join(device for device, yes in there.items() if yes)
+        raise InputError(f"device {name!r} is not available here (there is: {available})")
+    return torch.device(name)
+
+
+def has_fast_bf16(device: torch.device) -> bool:
+    """Whether the hardware multiplies bfloat16 natively, so that it is worth using."""
+    import torch
+
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    if device.type == "cpu":
+        return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+    return False
+
+
+def resolve_precision(name: str, device: torch.device) -> torch.dtype:
+    """ "auto" → bfloat16 where it is fast, else float32. The weights are float32 in either case."""
+    import torch
+
+    if name == "auto":
+        name = "bf16" if has_fast_bf16(device) else "fp32"
+    return torch.bfloat16 if name == "bf16" else torch.float32

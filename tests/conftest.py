@@ -1,0 +1,49 @@
+"""What every test shares: a cache of its own, small images, and the reasons to skip."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
+    os.environ["DCGAN_CACHE"] = str(tmp_path_factory.mktemp("cache"))
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Skip by name what needs data or a device that is not here."""
+    import torch
+
+    folder = os.environ.get("DCGAN_DATA", "")
+    missing = {
+        "data": None if folder and Path(folder).is_dir() else "needs the data sets of $DCGAN_DATA",
+        "gpu": None if torch.cuda.is_available() else "needs a CUDA device",
+    }
+    for item in items:
+        for name, reason in missing.items():
+            if reason and item.get_closest_marker(name):
+                item.add_marker(pytest.mark.skip(reason=reason))
+
+
+@pytest.fixture
+def data_root() -> Path:
+    """The folder of $DCGAN_DATA, for tests marked `data`."""
+    return Path(os.environ["DCGAN_DATA"]).resolve()
+
+
+@pytest.fixture(scope="session")
+def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of 40 RGB pictures of 24×20 in two classes, `bright` and `dark`."""
+    folder = tmp_path_factory.mktemp("photos")
+    rng = np.random.default_rng(0)
+    for name, low, high in (("bright", 128, 256), ("dark", 0, 128)):
+        (folder / name).mkdir()
+        for i in range(20):
+            pixels = rng.integers(low, high, (20, 24, 3), dtype=np.uint8)
+            Image.fromarray(pixels).save(folder / name / f"{i:02d}.png")
+    return folder
