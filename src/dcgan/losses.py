@@ -1,0 +1,77 @@
+"""Logits → loss, as pure functions of tensors; probabilities never appear, so nothing saturates.
+
+`real` and `fake` are D's logits (N,) for real and for drawn images. Every loss is minimised.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch.nn.functional import relu, softplus
+
+
+def discriminator_loss(
+    name: str, real: torch.Tensor, fake: torch.Tensor, smoothing: float = 0.0
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """The two halves of D's loss, for real and for drawn images; a paired loss has both in the first.
+
+    name: "bce" (Goodfellow et al. 2014), "least-squares" (Mao et al. 2017), "hinge" (Lim and Ye 2017),
+    "wasserstein" (Arjovsky et al. 2017) or "relativistic" (pairs; Jolicoeur-Martineau 2018).
+    smoothing: real targets are 1 - smoothing (one-sided; Salimans et al. 2016).
+    """
+    if name == "bce":
+        # target t: -t log σ(x) - (1 - t) log(1 - σ(x)) = softplus(-x) + (1 - t) x
+        return (softplus(-real) + smoothing * real).mean(), softplus(fake).mean()
+    if name == "least-squares":
+        return (real - (1.0 - smoothing)).square().mean(), fake.square().mean()
+    if name == "hinge":
+        return relu(1.0 - real).mean(), relu(1.0 + fake).mean()
+    if name == "wasserstein":
+        return -real.mean(), fake.mean()
+    if name == "relativistic":
+        # Two equal halves, so that their mean is the usual loss.
+        paired = softplus(fake - real).mean()
+        return paired, paired
+    raise ValueError(f"no loss {name!r}")
+
+
+def generator_loss(name: str, fake: torch.Tensor, real: torch.Tensor | None = None) -> torch.Tensor:
+    """G's loss for the logits of its drawings; the relativistic one needs those of real images too."""
+    if name == "bce":
+        return softplus(-fake).mean()
+    if name == "least-squares":
+        return (fake - 1.0).square().mean()
+    if name in ("hinge", "wasserstein"):
+        return -fake.mean()
+    if name == "relativistic":
+        if real is None:
+            raise ValueError("the relativistic loss compares with real logits; give them")
+        return softplus(real - fake).mean()
+    raise ValueError(f"no loss {name!r}")
+
+
+def r1_penalty(discriminator: Callable[[torch.Tensor], torch.Tensor], real: torch.Tensor) -> torch.Tensor:
+    """Half the mean squared gradient of D at real images (Mescheder et al. 2018), before its weight."""
+    return 0.5 * _input_gradient(discriminator, real).square().sum(1).mean()
+
+
+def gradient_penalty(
+    discriminator: Callable[[torch.Tensor], torch.Tensor],
+    real: torch.Tensor,
+    fake: torch.Tensor,
+    mix: torch.Tensor,
+) -> torch.Tensor:
+    """(‖∇D‖ - 1)² on lines between real and drawn images (Gulrajani et al. 2017), before its weight.
+
+    mix: (N, 1, 1, 1), uniform on [0, 1].
+    """
+    between = real + mix * (fake - real)
+    return (_input_gradient(discriminator, between).norm(2, dim=1) - 1.0).square().mean()
+
+
+def _input_gradient(discriminator: Callable[[torch.Tensor], torch.Tensor], images: torch.Tensor) -> torch.Tensor:
+    """Gradient of the summed logits at the images, as float32 (N, C·H·W), differentiable once more."""
+    images = images.detach().float().requires_grad_(True)
+    (gradient,) = torch.autograd.grad(discriminator(images).float().sum(), images, create_graph=True)
+    return gradient.flatten(1)
