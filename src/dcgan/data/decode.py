@@ -1,0 +1,172 @@
+"""Files → uint8 arrays: any picture that people keep on their disks.
+
+Everything that a hostile or broken picture can do is met here. It ends as a `BadImage` with a short reason,
+which the packer counts and lists.
+"""
+
+from __future__ import annotations
+
+import io
+import stat
+from pathlib import Path
+
+import numpy as np
+
+# The plugins are named so that each is registered at import: Pillow otherwise loads all of its forty on the
+# first picture that it does not know, in whichever thread meets it.
+from PIL import (
+    BmpImagePlugin,
+    GifImagePlugin,
+    Image,
+    ImageOps,
+    JpegImagePlugin,
+    PngImagePlugin,
+    TiffImagePlugin,
+    UnidentifiedImageError,
+    WebPImagePlugin,
+)
+
+MAX_PIXELS = 100_000_000
+MAX_FILE_BYTES = 256 * 2**20
+RESAMPLING = {
+    "lanczos": Image.Resampling.LANCZOS,
+    "bicubic": Image.Resampling.BICUBIC,
+    "bilinear": Image.Resampling.BILINEAR,
+    "nearest": Image.Resampling.NEAREST,
+}
+GREY_MODES = frozenset({"1", "L", "LA", "La", "I", "I;16", "I;16L", "I;16B", "I;16N", "F"})
+
+# Only what photographs come in: a file named .png never reaches the PostScript or PDF readers.
+_FORMATS = tuple(
+    plugin.format
+    for plugin in (
+        JpegImagePlugin.JpegImageFile,
+        PngImagePlugin.PngImageFile,
+        WebPImagePlugin.WebPImageFile,
+        BmpImagePlugin.BmpImageFile,
+        TiffImagePlugin.TiffImageFile,
+        GifImagePlugin.GifImageFile,
+    )
+)
+_MODES = {1: "L", 3: "RGB", 4: "RGBA"}
+_ORIENTATION = 0x0112
+
+
+class BadImage(Exception):
+    """A picture that cannot be used; the message is a short reason without the file's name."""
+
+
+def open_image(file: Path | bytes) -> Image.Image:
+    """Open a picture's header; its pixels are decoded later, by whoever needs them.
+
+    Raises `BadImage` when it is no picture, or too large to be decoded safely, and `OSError` when the file
+    cannot be read.
+    """
+    if isinstance(file, Path):
+        status = file.stat()
+        if not stat.S_ISREG(status.st_mode):  # a pipe would block for ever
+            raise BadImage("not a regular file")
+        length = status.st_size
+    else:
+        length = len(file)
+    check_file_size(length)
+    try:
+        image = Image.open(file if isinstance(file, Path) else io.BytesIO(file), formats=_FORMATS)
+    except UnidentifiedImageError:
+        raise BadImage("not a picture, or in a format that is not read here") from None
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
+        raise BadImage(_too_large()) from None
+    except Exception as error:  # as in `decode`
+        if isinstance(error, OSError) and error.errno is not None:
+            raise  # the disk's answer, not the picture's
+        raise BadImage(_reason(error)) from None
+    if image.width * image.height > MAX_PIXELS:
+        image.close()
+        raise BadImage(_too_large())
+    return image
+
+
+def check_file_size(length: int) -> None:
+    """Refuse empty files and those over `MAX_FILE_BYTES`."""
+    if length == 0:
+        raise BadImage("empty file")
+    if length > MAX_FILE_BYTES:
+        raise BadImage(f"larger than {MAX_FILE_BYTES / 2**20:.3g} MiB")
+
+
+def upright_size(image: Image.Image) -> tuple[int, int]:
+    """(height, width) of a picture as it is meant to be seen, from its header alone."""
+    return (image.width, image.height) if _on_its_side(image) else (image.height, image.width)
+
+
+def decode(image: Image.Image, size: tuple[int, int], channels: int, resample: str = "lanczos") -> np.ndarray:
+    """A picture as uint8 (height, width, channels): turned upright, cropped at the centre, resized.
+
+    The crop takes the largest area with the aspect ratio of `size` (height, width); crop and antialiased
+    resize are one step, and a picture that already has the size is not resampled at all. With 1 or 3
+    `channels` transparent pictures are laid on white; 4 keeps straight alpha. Of an animation the first
+    frame counts. Raises `BadImage` when the pixels cannot be decoded.
+    """
+    height, width = size
+    try:
+        # libjpeg can decode at 1/2, 1/4 or 1/8. Twice the target is left for the filter below to average.
+        wanted = (2 * height, 2 * width) if _on_its_side(image) else (2 * width, 2 * height)
+        image.draft(None, wanted)
+        image.load()
+        if _orientation(image) != 1:
+            ImageOps.exif_transpose(image, in_place=True)
+        image = _in_mode(image, _MODES[channels])
+        image = ImageOps.fit(image, (width, height), method=RESAMPLING[resample])
+    except BadImage:
+        raise
+    except Exception as error:  # decoders raise SyntaxError, struct.error, IndexError, …
+        raise BadImage(_reason(error)) from None
+    return np.asarray(image).reshape(height, width, channels)
+
+
+def _orientation(image: Image.Image) -> int:
+    """The EXIF orientation, 1 for upright; unreadable EXIF turns nothing, as in browsers."""
+    if "exif" not in image.info:
+        return 1
+    try:
+        return int(image.getexif().get(_ORIENTATION, 1))
+    except Exception:  # SyntaxError, struct.error and others, depending on the damage
+        return 1
+
+
+def _on_its_side(image: Image.Image) -> bool:
+    """Whether width and height trade places when upright; a TIFF's header already has them upright."""
+    return image.format != "TIFF" and _orientation(image) in (5, 6, 7, 8)
+
+
+def _in_mode(image: Image.Image, mode: str) -> Image.Image:
+    if image.mode in ("I", "F") or image.mode.startswith("I;16"):
+        image = _eight_bits(image)
+    if image.has_transparency_data:
+        image = image.convert("RGBA")  # palettes, colour keys and grey + alpha alike
+        if mode != "RGBA":
+            image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
+    return image if image.mode == mode else image.convert(mode)
+
+
+def _eight_bits(image: Image.Image) -> Image.Image:
+    """16-bit grey (0…65535) or float grey (0…1) → "L", rounded; Pillow's own conversion clips at 255."""
+    values = np.asarray(image)
+    low, high = values.min(), values.max()
+    if image.mode == "F":
+        if not (low >= 0 and high <= 1):  # written so that NaN fails
+            raise BadImage(f"float pixels outside [0, 1]: {low:.3g} to {high:.3g}")
+        grey = np.rint(values * 255)
+    else:
+        if low < 0 or high > 65535:
+            raise BadImage(f"integer pixels outside 0 to 65535: {low} to {high}")
+        grey = (values.astype(np.uint32) + 128) // 257
+    return Image.fromarray(grey.astype(np.uint8))
+
+
+def _too_large() -> str:
+    return f"more than {MAX_PIXELS / 1e6:.3g} million pixels"
+
+
+def _reason(error: Exception) -> str:
+    return str(error) or type(error).__name__

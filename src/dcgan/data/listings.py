@@ -1,0 +1,241 @@
+"""Pictures that are files of their own: below a folder, or in a zip or a tar that is read in place.
+
+Subfolders become classes. Nothing is extracted, and names in an archive are only names.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import lzma
+import os
+import struct
+import tarfile
+import zipfile
+import zlib
+from abc import ABC, abstractmethod
+from collections import Counter, deque
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from PIL import Image
+
+from dcgan.data import decode
+from dcgan.data.decode import BadImage, check_file_size, open_image
+from dcgan.data.source import Item, describe, slug
+from dcgan.errors import InputError, printable
+
+EXTENSIONS = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif")
+UNREADABLE = (  # what zipfile and tarfile raise for damaged archives
+    *(OSError, EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipFile, tarfile.TarError),
+    *(NotImplementedError, struct.error, UnicodeDecodeError, OverflowError),
+)
+
+
+@dataclass(frozen=True)
+class _Listing(ABC):
+    """Pictures that are files: in a folder or an archive, in the order of `names`."""
+
+    path: Path
+    names: tuple[str, ...]  # as the folder or archive has them
+    labels: tuple[int, ...]
+    class_names: tuple[str, ...]
+    kind = "folder"
+    sequential = False
+
+    @property
+    def name(self) -> str:
+        return slug(self.path)
+
+    @property
+    def description(self) -> str:
+        return describe(f"{self.kind} {printable(self.path)}", len(self), len(self.class_names))
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def fingerprint(self) -> str:
+        digest = hashlib.sha256(self.kind.encode())
+        for fact in self._facts():
+            digest.update(repr(fact).encode() + b"\n")
+        return digest.hexdigest()
+
+    @abstractmethod
+    def _facts(self) -> Iterator[object]:
+        """What the fingerprint is made of."""
+
+    @abstractmethod
+    def items(self) -> Iterator[Item]:
+        """The candidates, in order."""
+
+
+class FolderSource(_Listing):
+    """Files below a folder. The fingerprint is cheap: names, sizes, modes and times, not bytes."""
+
+    def _facts(self) -> Iterator[object]:
+        for name in self.names:
+            try:
+                status = os.stat(self.path / name)
+            except OSError:
+                yield name
+            else:
+                yield name, status.st_size, status.st_mtime_ns, status.st_mode
+
+    def items(self) -> Iterator[Item]:
+        for name, label in zip(self.names, self.labels, strict=True):
+            yield Item(name, label, partial(open_image, self.path / name))
+
+
+class ZipSource(_Listing):
+    """Members of a zip, read in place. The fingerprint is the central directory: names, sizes, CRCs."""
+
+    kind = "zip"
+
+    def _facts(self) -> Iterator[object]:
+        with zipfile.ZipFile(self.path) as archive:
+            for name in self.names:
+                member = archive.getinfo(name)
+                yield name, member.file_size, member.CRC
+
+    def items(self) -> Iterator[Item]:
+        archive = zipfile.ZipFile(self.path)  # locks its file for threads; closed with the last item
+        for name, label in zip(self.names, self.labels, strict=True):
+            yield Item(name, label, partial(_load_zipped, archive, archive.getinfo(name)))
+
+
+@dataclass(frozen=True)
+class TarSource(_Listing):
+    """Regular files in a tar, streamed from the front. The fingerprint is its members' headers."""
+
+    headers: tuple[tuple[int, float], ...]  # size in bytes and time of each of `names`
+    kind = "tar"
+    sequential = True
+
+    def _facts(self) -> Iterator[object]:
+        yield self.path.stat().st_size
+        yield from zip(self.names, self.headers, strict=True)
+
+    def items(self) -> Iterator[Item]:
+        labels = dict(zip(self.names, self.labels, strict=True))
+        with tarfile.open(self.path, "r|*") as archive:
+            for member in archive:
+                label = labels.pop(member.name, None) if member.isreg() else None
+                if label is None:
+                    continue
+                stream = archive.extractfile(member) if member.size <= decode.MAX_FILE_BYTES else None
+                content = stream.read() if stream else b""
+                yield Item(member.name, label, partial(_load_bytes, content, member.size), len(content))
+
+
+def folder_source(path: Path) -> FolderSource:
+    """Every picture below a folder; with two or more subfolders that hold them all, each is a class."""
+    return FolderSource(path, *_select(sorted(_walk(path)), f"the folder {printable(path)}"))
+
+
+def zip_source(path: Path) -> ZipSource:
+    """Every picture in a zip; classes as in a folder."""
+    with zipfile.ZipFile(path) as archive:
+        names = [member.filename for member in archive.infolist() if not member.is_dir()]
+    return ZipSource(path, *_select(names, f"the zip {printable(path)}"))
+
+
+def tar_source(path: Path) -> TarSource:
+    """Every picture in a tar, compressed or not; classes as in a folder. Links and devices are left out."""
+    headers: dict[str, tuple[int, float]] = {}
+    with tarfile.open(path, "r|*") as archive:
+        for member in archive:
+            if member.isreg():
+                headers.setdefault(member.name, (member.size, member.mtime))
+    names, labels, class_names = _select(headers, f"the tar {printable(path)}")
+    return TarSource(path, names, labels, class_names, tuple(headers[name] for name in names))
+
+
+def reason(error: Exception) -> str:
+    """What one of `UNREADABLE` says, in short: an `OSError` without its number and file name."""
+    return (error.strerror if isinstance(error, OSError) else None) or str(error) or type(error).__name__
+
+
+def _walk(root: Path) -> Iterator[str]:
+    """Posix paths of the files below `root`; links to folders are followed, each folder entered once.
+
+    A folder that cannot be listed appears as a path that ends in "/": a candidate that fails to load, so it
+    is counted and named like any other unreadable file.
+    """
+    seen = set()
+    pending = deque([(str(root), "")])
+    while pending:
+        folder, prefix = pending.popleft()
+        try:
+            status = os.stat(folder)
+            if (status.st_dev, status.st_ino) in seen:
+                continue
+            seen.add((status.st_dev, status.st_ino))
+            entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
+        except OSError:
+            if not prefix:
+                raise
+            yield prefix
+            continue
+        for entry in entries:
+            is_link = entry.is_symlink()
+            # `entry.is_dir()` raises on a link to itself; `isdir` calls it a file, which fails later, by name.
+            if os.path.isdir(entry.path) if is_link else entry.is_dir():
+                # Links wait for the real folders, so that pictures keep their real names.
+                add = pending.append if is_link else pending.appendleft
+                if not _hidden(entry.name):
+                    add((entry.path, f"{prefix}{entry.name}/"))
+            elif is_link or entry.is_file():
+                yield prefix + entry.name
+
+
+def _select(names: Iterable[str], what: str) -> tuple[tuple[str, ...], tuple[int, ...], tuple[str, ...]]:
+    """The names that are pictures, their labels, and the class names."""
+    visible = {name: parts for name in names if (parts := _parts(name)) and not any(map(_hidden, parts))}
+    pictures = {name: p for name, p in visible.items() if name.lower().endswith((*EXTENSIONS, "/"))}
+    if not pictures:
+        kinds = Counter(os.path.splitext(name)[1].lower() or "no extension" for name in visible)
+        found = ", ".join(printable(kind) for kind, _ in kinds.most_common(5))
+        count = f"{len(visible)} file{'s' * (len(visible) != 1)}, none of them an image: {found}"
+        raise InputError(f"{what} holds {count if visible else 'no file'}; images end in {' '.join(EXTENSIONS)}")
+    labels, class_names = _classes(list(pictures.values()))
+    return tuple(pictures), labels, class_names
+
+
+def _parts(name: str) -> list[str]:
+    """A path's parts; only names are made of them, never files, so ".." is dropped, not obeyed."""
+    *folders, last = name.replace("\\", "/").split("/")
+    return [folder for folder in folders if folder not in ("", ".", "..")] + [last]
+
+
+def _hidden(part: str) -> bool:
+    return part.startswith(".") or part in ("__MACOSX", "Thumbs.db")
+
+
+def _classes(paths: Sequence[Sequence[str]]) -> tuple[tuple[int, ...], tuple[str, ...]]:
+    """Labels from the first folder where the pictures part; none when some lie beside those folders."""
+    depth = 0
+    while all(len(path) > depth + 1 for path in paths):
+        folders = sorted({path[depth] for path in paths})
+        if len(folders) > 1:
+            index = {folder: label for label, folder in enumerate(folders)}
+            return tuple(index[path[depth]] for path in paths), tuple(folders)
+        depth += 1
+    return (-1,) * len(paths), ()
+
+
+def _load_zipped(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> Image.Image:
+    if member.flag_bits & 1:
+        raise BadImage("encrypted")
+    check_file_size(member.file_size)
+    try:
+        with archive.open(member) as stream:
+            content = stream.read(decode.MAX_FILE_BYTES + 1)  # the declared size may lie
+    except UNREADABLE as error:
+        raise BadImage(reason(error)) from None
+    return open_image(content)
+
+
+def _load_bytes(content: bytes, size: int) -> Image.Image:
+    check_file_size(size)
+    return open_image(content)

@@ -1,0 +1,161 @@
+"""Readers of CIFAR-10, SVHN, CelebA and LSUN, each in the layouts in which it was published and people keep it.
+
+`find_…(folder, split)` is None when the set is not in that folder, and raises `InputError` when it is damaged.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from dcgan.data.decode import open_image
+from dcgan.data.listings import FolderSource, ZipSource, folder_source, zip_source
+from dcgan.data.source import Item, Source, Split, array_source, describe
+from dcgan.errors import InputError, printable
+
+CIFAR10_CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
+DIGIT_CLASSES = tuple("0123456789")
+
+
+def find_cifar10(folder: Path, split: Split) -> Source | None:
+    """CIFAR-10's binary version, or else its python version once its checksums are right."""
+    binary, python = folder / "cifar-10-batches-bin", folder / "cifar-10-batches-py"
+    if binary.is_dir():
+        return _cifar10_binary(binary, split)
+    if not python.is_dir():
+        return None
+    from torchvision.datasets import CIFAR10
+
+    # The python version is pickles, which can run code: CIFAR10 opens none before all their MD5s are right.
+    try:
+        data = CIFAR10(str(folder), train=split == "train")
+    except RuntimeError as error:
+        raise InputError(f"{printable(python)} is incomplete or changed: {error}") from error
+    return array_source("cifar10", f"cifar10 {printable(python)}", data.data, data.targets, CIFAR10_CLASSES)
+
+
+def _cifar10_binary(folder: Path, split: Split) -> Source:
+    pattern = "data_batch_*.bin" if split == "train" else "test_batch.bin"
+    files = sorted(folder.glob(pattern))
+    if not files:
+        raise InputError(f"{printable(folder)} has no {pattern}")
+    batches = []
+    for path in files:
+        batch = np.fromfile(path, np.uint8)
+        if batch.size == 0 or batch.size % 3073:
+            raise InputError(f"{printable(path)} is damaged: {batch.size} bytes are no records of 3073")
+        batches.append(batch.reshape(-1, 3073))
+    records = np.concatenate(batches)  # a label, then the red, the green and the blue plane
+    labels = records[:, 0]
+    if labels.max() > 9:
+        raise InputError(f"{printable(folder)} is damaged: label {labels.max()} is not one of 0 to 9")
+    images = np.ascontiguousarray(records[:, 1:].reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1))
+    return array_source("cifar10", f"cifar10 {printable(folder)}", images, labels, CIFAR10_CLASSES)
+
+
+def find_svhn(folder: Path, split: Split) -> Source | None:
+    """SVHN's cropped digits, a file of MATLAB's."""
+    path = folder / f"{split}_32x32.mat"
+    if not path.is_file():
+        return None
+    try:
+        from scipy.io import loadmat
+    except ImportError as error:
+        raise InputError("reading SVHN needs scipy: pip install 'dcgan[svhn]'") from error
+    try:
+        content = loadmat(path)
+        images = np.ascontiguousarray(content["X"].transpose(3, 0, 1, 2))
+        labels = content["y"].reshape(-1).astype(np.int64) % 10  # the file calls the digit 0 "10"
+    except Exception as error:  # scipy raises many kinds for a damaged file
+        raise InputError(f"{printable(path)} is not SVHN's 32×32 format, or damaged: {error}") from error
+    if images.dtype != np.uint8 or images.shape != (len(labels), 32, 32, 3):
+        raise InputError(f"{printable(path)} holds {images.dtype} {images.shape} with {len(labels)} labels")
+    return array_source("svhn", f"svhn {printable(path)}", images, labels, DIGIT_CLASSES)
+
+
+def find_celeba(folder: Path, split: Split) -> Source | None:
+    """CelebA's aligned and cropped faces, as a folder or as the zip that it comes in."""
+    for base in (folder, folder / "celeba"):
+        pictures, archive = base / "img_align_celeba", base / "img_align_celeba.zip"
+        if pictures.is_dir():
+            return _celeba_split(folder_source(pictures), base, split)
+        if archive.is_file():
+            return _celeba_split(zip_source(archive), base, split)
+    return None
+
+
+def _celeba_split(source: FolderSource | ZipSource, base: Path, split: Split) -> Source:
+    """The pictures of one split of `list_eval_partition.txt` (0 train, 1 validation, 2 test), unlabelled."""
+    partition = base / "list_eval_partition.txt"
+    names = source.names
+    if partition.is_file():
+        lines = (line.split() for line in partition.read_text().splitlines())
+        wanted = {words[0] for words in lines if words[1:] == ["0" if split == "train" else "2"]}
+        names = tuple(name for name in names if name.rsplit("/", 1)[-1] in wanted)
+    elif split == "test":
+        raise InputError(f"celeba's test split needs {printable(partition)}")
+    if not names:
+        raise InputError(f"{printable(partition)} names no picture of the {split} split that is there")
+    return replace(source, names=names, labels=(-1,) * len(names), class_names=())
+
+
+def find_lsun(folder: Path, split: Split) -> Source | None:
+    """LSUN's bedrooms, an LMDB; its validation set stands for the test split."""
+    path = folder / f"bedroom_{'train' if split == 'train' else 'val'}_lmdb"
+    if not path.is_dir():
+        return None
+    try:
+        import lmdb
+    except ImportError as error:
+        raise InputError("reading LSUN needs lmdb: pip install 'dcgan[lsun]'") from error
+    try:
+        return LmdbSource(path, _environment(path).stat()["entries"])
+    except lmdb.Error as error:
+        raise InputError(f"cannot read {printable(path)}: {error}") from error
+
+
+@functools.cache
+def _environment(path: Path) -> Any:
+    """One read-only LMDB environment a path: lmdb refuses to open the same one twice in a process."""
+    import lmdb
+
+    return lmdb.open(str(path), readonly=True, lock=False, readahead=False, meminit=False, create=False)
+
+
+@dataclass(frozen=True)
+class LmdbSource:
+    """Encoded pictures in an LMDB (LSUN), unlabelled. The fingerprint is the file's size and time."""
+
+    path: Path
+    entries: int
+    name = "lsun-bedroom"
+    class_names = ()
+    sequential = False
+
+    @property
+    def description(self) -> str:
+        return describe(f"lsun-bedroom {printable(self.path)}", self.entries, 0)
+
+    def __len__(self) -> int:
+        return self.entries
+
+    def fingerprint(self) -> str:
+        status = (self.path / "data.mdb").stat()
+        return hashlib.sha256(repr((self.entries, status.st_size, status.st_mtime_ns)).encode()).hexdigest()
+
+    def items(self) -> Iterator[Item]:
+        with _environment(self.path).begin() as transaction:
+            for key in transaction.cursor().iternext(values=False):
+                yield Item(key.decode("ascii", "replace"), -1, partial(self._load, key))
+
+    def _load(self, key: bytes) -> Image.Image:
+        with _environment(self.path).begin() as transaction:
+            return open_image(transaction.get(key))

@@ -1,0 +1,72 @@
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+import torch
+
+from dcgan.data.batches import Batches
+
+
+def numbered(n: int) -> tuple[np.ndarray, np.ndarray]:
+    """n images of 2×3×1 whose pixels are their number, which is their label too."""
+    labels = np.arange(n)
+    return np.broadcast_to(labels.astype(np.uint8)[:, None, None, None], (n, 2, 3, 1)).copy(), labels
+
+
+def taken(batches: Batches, count: int) -> list[list[int]]:
+    return [images[:, 0, 0, 0].tolist() for images, _ in itertools.islice(batches, count)]
+
+
+def test_a_batch_is_channels_last_uint8_with_its_labels() -> None:
+    images, labels = next(Batches(*numbered(10), batch_size=4, seed=0))
+    assert images.shape == (4, 1, 2, 3)
+    assert images.dtype == torch.uint8
+    assert images.permute(0, 2, 3, 1).is_contiguous()
+    assert labels is not None
+    assert labels.tolist() == images[:, 0, 0, 0].tolist()
+    assert next(Batches(numbered(10)[0], None, 4, 0))[1] is None
+
+
+@pytest.mark.parametrize(("n", "size"), [(10, 5), (10, 4), (7, 3), (5, 8), (3, 64)])
+def test_every_image_is_shown_equally_often(n: int, size: int) -> None:
+    batches = Batches(*numbered(n), batch_size=size, seed=1)
+    shown = list(itertools.chain(*taken(batches, n)))  # n batches: `size` epochs exactly
+    assert sorted(shown) == sorted(list(range(n)) * size)
+    assert (batches.epoch, batches.offset) == (size, 0)
+
+
+def test_partial_batches_end_each_epoch() -> None:
+    batches = Batches(*numbered(10), batch_size=4, seed=0, partial=True)
+    sizes = [len(batch) for batch in taken(batches, 6)]
+    assert sizes == [4, 4, 2, 4, 4, 2]
+    batches = Batches(*numbered(10), batch_size=4, seed=0, partial=True)
+    assert sorted(itertools.chain(*taken(batches, 3))) == list(range(10))
+
+
+def test_a_partial_batch_of_one_is_left_out() -> None:
+    batches = Batches(*numbered(9), batch_size=4, seed=0, partial=True)
+    assert [len(batch) for batch in taken(batches, 4)] == [4, 4, 4, 4]
+
+
+def test_epochs_and_seeds_differ_and_repeat() -> None:
+    def orders(seed: int) -> list[list[int]]:
+        batches = Batches(*numbered(50), batch_size=10, seed=seed)
+        return taken(batches, 10)
+
+    assert orders(1) == orders(1)
+    assert orders(1) != orders(2)
+    assert orders(1)[:5] != orders(1)[5:]
+
+
+@pytest.mark.parametrize("partial", [False, True])
+@pytest.mark.parametrize("after", range(8))
+def test_it_goes_on_where_it_was(after: int, partial: bool) -> None:
+    def new() -> Batches:
+        return Batches(*numbered(10), batch_size=4, seed=3, partial=partial)
+
+    whole, resumed = new(), new()
+    taken(whole, after)
+    resumed.restore(whole.state())
+    assert taken(whole, 9) == taken(resumed, 9)

@@ -1,0 +1,212 @@
+"""CIFAR-10, SVHN, CelebA and LSUN in the layouts people have on disk."""
+
+import os
+import shutil
+import sys
+import types
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from dcgan.data import published
+from dcgan.data.sources import find_source
+from dcgan.errors import InputError
+from tests.data.samples import noise, png
+
+
+def find(name: str, root: Path, **options: Any) -> Any:
+    """`find_source` of what is on disk, without the type: these tests know which kind they get."""
+    return find_source(name, root, download=False, **options)
+
+
+@pytest.fixture(autouse=True)
+def alone(tmp_path, monkeypatch):
+    """No data and no cache but what a test makes."""
+    monkeypatch.setenv("DCGAN_CACHE", str(tmp_path / "cache"))
+    monkeypatch.delenv("DCGAN_DATA", raising=False)
+
+
+@pytest.mark.parametrize("below", ["", "cifar10"])
+def test_cifar10_binary(tmp_path, below):
+    folder = tmp_path / below / "cifar-10-batches-bin"
+    folder.mkdir(parents=True)
+    images = noise(4, 32, 32, 3)
+    for i in range(2):
+        rows = [bytes([7 + i]) + image.transpose(2, 0, 1).tobytes() for image in images[2 * i : 2 * i + 2]]
+        (folder / f"data_batch_{i + 1}.bin").write_bytes(b"".join(rows))
+    source = find("cifar10", tmp_path)
+    assert np.array_equal(source.images, images)
+    assert source.labels.tolist() == [7, 7, 8, 8]
+    assert source.class_names[7] == "horse"
+    with pytest.raises(InputError, match=r"no test_batch\.bin"):
+        find("cifar10", tmp_path, split="test")
+    (folder / "data_batch_2.bin").write_bytes(bytes([10]) + bytes(3072))
+    with pytest.raises(InputError, match="label 10"):
+        find("cifar10", tmp_path)
+    (folder / "data_batch_2.bin").write_bytes(bytes(3000))
+    with pytest.raises(InputError, match="damaged: 3000 bytes"):
+        find("cifar10", tmp_path)
+
+
+def test_cifar10_pickles_are_opened_only_when_verified(tmp_path, monkeypatch):
+    datasets = pytest.importorskip("torchvision.datasets")
+    import pickle
+
+    folder = tmp_path / "cifar-10-batches-py"
+    folder.mkdir()
+    images = noise(2, 32, 32, 3)
+    batch = {"data": images.transpose(0, 3, 1, 2).reshape(2, -1), "labels": [3, 4]}
+    for name in [*(f"data_batch_{i}" for i in range(1, 6)), "test_batch"]:
+        (folder / name).write_bytes(pickle.dumps(batch))
+    (folder / "batches.meta").write_bytes(pickle.dumps({"label_names": list("abcdefghij")}))
+
+    class Trap:
+        def __reduce__(self):
+            return os.mkdir, (str(tmp_path / "trapped"),)
+
+    test_batch = (folder / "test_batch").read_bytes()
+    (folder / "test_batch").write_bytes(pickle.dumps(Trap()))
+    for split in ("train", "test"):
+        with pytest.raises(InputError, match="incomplete or changed"):
+            find("cifar10", tmp_path, split=split)
+    assert not (tmp_path / "trapped").exists()
+    (folder / "test_batch").write_bytes(test_batch)
+    monkeypatch.setattr(datasets.cifar, "check_integrity", lambda *args: True)
+    source = find("cifar10", tmp_path)
+    assert np.array_equal(source.images, np.concatenate([images] * 5))
+    assert source.labels.tolist() == [3, 4] * 5
+    assert source.class_names[3] == "cat"
+    assert len(find("cifar10", tmp_path, split="test")) == 2
+
+
+@pytest.mark.parametrize("below", ["", "svhn"])
+def test_svhn(tmp_path, below, monkeypatch):
+    savemat = pytest.importorskip("scipy.io").savemat
+    (tmp_path / below).mkdir(exist_ok=True)
+    path = tmp_path / below / "train_32x32.mat"
+    images = noise(3, 32, 32, 3)
+    savemat(path, {"X": images.transpose(1, 2, 3, 0), "y": np.array([[10], [1], [9]], np.uint8)})
+    source = find("svhn", tmp_path)
+    assert np.array_equal(source.images, images)
+    assert source.labels.tolist() == [0, 1, 9]
+    savemat(path, {"X": np.zeros((8, 8, 3, 2)), "y": np.array([[1], [1]])})
+    with pytest.raises(InputError, match="holds float64"):
+        find("svhn", tmp_path)
+    path.write_bytes(b"rubbish" * 100)
+    with pytest.raises(InputError, match="damaged"):
+        find("svhn", tmp_path)
+    monkeypatch.setitem(sys.modules, "scipy.io", None)
+    with pytest.raises(InputError, match=r"pip install 'dcgan\[svhn\]'"):
+        find("svhn", tmp_path)
+
+
+@pytest.mark.parametrize("below", ["", "celeba"])
+@pytest.mark.parametrize("form", ["folder", "zip"])
+def test_celeba(tmp_path, below, form):
+    base = tmp_path / below
+    pictures = base / "img_align_celeba"
+    pictures.mkdir(parents=True)
+    for i in range(4):
+        (pictures / f"{i}.png").write_bytes(png(i))
+    if form == "zip":
+        shutil.make_archive(str(pictures), "zip", base, "img_align_celeba")
+        shutil.rmtree(pictures)
+    assert len(find("celeba", tmp_path)) == 4
+    with pytest.raises(InputError, match="list_eval_partition"):
+        find("celeba", tmp_path, split="test")
+    (base / "list_eval_partition.txt").write_text("0.png 0\n1.png 1\n2.png 2\n3.png 0\n")
+    source = find("celeba", tmp_path)
+    assert sorted(np.asarray(item.load())[0, 0] for item in source.items()) == [0, 3]
+    assert source.class_names == ()
+    assert source.labels == (-1, -1)
+    assert len(find("celeba", tmp_path, split="test")) == 1
+    (base / "list_eval_partition.txt").write_text("")
+    with pytest.raises(InputError, match="names no picture"):
+        find("celeba", tmp_path)
+
+
+class FakeLmdb(types.ModuleType):
+    """As much of lmdb as LSUN needs: one read-only environment, its cursor and `get`."""
+
+    class Error(Exception):
+        pass
+
+    def __init__(self):
+        super().__init__("lmdb")
+        self.content = {b"key%d" % i: png(i) for i in range(3)}
+        self.opened = []
+
+    def open(self, path, **options):
+        if path in self.opened:
+            raise self.Error("already open in this process")
+        if not (Path(path) / "data.mdb").exists():
+            raise self.Error("No such file or directory")
+        self.opened.append(path)
+        return self
+
+    def stat(self):
+        return {"entries": len(self.content)}
+
+    def begin(self):
+        return self
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
+        pass
+
+    def cursor(self):
+        return self
+
+    def iternext(self, values):
+        return iter(sorted(self.content))
+
+    def get(self, key):
+        return self.content[key]
+
+
+def check_lsun(root):
+    source = find("lsun-bedroom", root)
+    for _ in range(2):
+        items = list(source.items())
+        assert [item.name for item in items] == ["key0", "key1", "key2"]
+        assert [np.asarray(item.load())[0, 0] for item in items] == [0, 1, 2]
+    assert len(source) == len(find("lsun-bedroom", root)) == 3
+    assert source.description.endswith("3 images")
+    assert not source.sequential
+    first = source.fingerprint()
+    os.utime(root / "bedroom_train_lmdb/data.mdb", (1, 1))
+    assert source.fingerprint() != first
+
+
+def test_lsun(tmp_path, monkeypatch):
+    published._environment.cache_clear()
+    monkeypatch.setitem(sys.modules, "lmdb", FakeLmdb())
+    (tmp_path / "bedroom_train_lmdb").mkdir()
+    with pytest.raises(InputError, match=r"cannot read .*bedroom_train_lmdb"):
+        find("lsun-bedroom", tmp_path)
+    (tmp_path / "bedroom_train_lmdb/data.mdb").write_bytes(b"x")
+    check_lsun(tmp_path)
+
+
+def test_lsun_with_the_real_lmdb(tmp_path):
+    lmdb = pytest.importorskip("lmdb")
+    published._environment.cache_clear()
+    environment = lmdb.open(str(tmp_path / "bedroom_train_lmdb"), map_size=2**20)
+    with environment, environment.begin(write=True) as transaction:
+        for i in range(3):
+            transaction.put(b"key%d" % i, png(i))
+    check_lsun(tmp_path)
+    published._environment.cache_clear()
+
+
+def test_lsun_without_lmdb_or_files(tmp_path, monkeypatch):
+    with pytest.raises(InputError, match="bedroom_train_lmdb"):
+        find("lsun-bedroom", tmp_path)
+    monkeypatch.setitem(sys.modules, "lmdb", None)
+    (tmp_path / "bedroom_val_lmdb").mkdir()
+    with pytest.raises(InputError, match=r"pip install 'dcgan\[lsun\]'"):
+        find("lsun-bedroom", tmp_path, split="test")
