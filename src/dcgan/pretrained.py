@@ -1,0 +1,193 @@
+"""Trained networks as people use them: load, draw, save. Files are safetensors and JSON, never pickles.
+
+A run directory holds `generator.safetensors`, `discriminator.safetensors` and `model.json`. The weights
+files carry the content of `model.json` in their headers too, so that one of them alone is enough.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import torch
+from torch import nn
+
+from dcgan.config import Config, NetworkConfig
+from dcgan.device import resolve_device
+from dcgan.errors import InputError, nearest
+from dcgan.files import read_tensors, write_atomically, write_tensors
+from dcgan.images import to_array
+from dcgan.latents import BLOCK, latents
+from dcgan.networks import build_discriminator, build_generator
+
+FORMAT = "dcgan-model-1"
+
+
+@dataclasses.dataclass(frozen=True)
+class ModelInfo:
+    """What `model.json` says of the networks beside it."""
+
+    network: NetworkConfig
+    class_names: tuple[str, ...] = ()
+    trained: dict[str, Any] = dataclasses.field(default_factory=dict)
+    """How it came to be: preset, data, images shown, version of dcgan."""
+
+    def to_json(self) -> str:
+        return json.dumps({"format": FORMAT, **dataclasses.asdict(self)}, indent=2)
+
+    @classmethod
+    def from_json(cls, text: str, where: Path) -> ModelInfo:
+        """Read and check; InputError says what is wrong in the file `where`."""
+        try:
+            values = json.loads(text)
+            if values["format"] != FORMAT:
+                raise InputError(f"{where}: format {values['format']!r} is not {FORMAT!r}; another version wrote it?")
+            config = Config.from_dict({"network": values["network"]}, Config())
+            config.check()
+            info = cls(config.network, tuple(map(str, values["class_names"])), dict(values["trained"]))
+            _ = info.network.size, info.network.image_channels
+        except InputError as error:
+            raise InputError(f"{where}: {error}") from error
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
+            raise InputError(f"{where}: not a description of a dcgan model ({error!r})") from error
+        return info
+
+
+class _Pretrained(nn.Module):
+    """What Generator and Discriminator have in common: one network, its description, its file."""
+
+    filename: str
+
+    def __init__(self, network: nn.Module, info: ModelInfo) -> None:
+        super().__init__()
+        self.network, self.info = network, info
+
+    @classmethod
+    def build(cls, config: NetworkConfig) -> nn.Module:
+        raise NotImplementedError
+
+    @classmethod
+    def from_pretrained(cls, path: str | Path, device: str = "auto") -> Self:
+        """Load from a run directory or a weights file, onto a device, in evaluation mode.
+
+        Raises InputError if there is no such model, if it is damaged, or if it is a pickle.
+        """
+        path = Path(path)
+        if not path.exists():
+            raise InputError(f"{path}: no such run directory or weights file")
+        file = path / cls.filename if path.is_dir() else path
+        if not file.exists():
+            raise InputError(f"{path}: no {cls.filename} in it; a run writes it at its first checkpoint")
+        tensors, metadata = read_tensors(file)
+        info = ModelInfo.from_json(metadata.get("dcgan", "null"), file)
+        network = cls.build(info.network)
+        try:
+            network.load_state_dict(tensors)
+        except RuntimeError as error:
+            raise InputError(f"{file}: the weights do not fit its description: {error}") from error
+        return cls(network, info).to(resolve_device(device)).eval()
+
+    def save_pretrained(self, folder: str | Path) -> None:
+        """Write the weights and `model.json` into a folder, made if need be; each file whole or absent."""
+        folder = Path(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        text = self.info.to_json()
+        write_tensors(folder / self.filename, self.network.state_dict(), {"dcgan": text})
+        write_atomically(folder / "model.json", text.encode())
+
+
+class Generator(_Pretrained):
+    """A trained generator.
+
+    Calling it maps z (N, latent_dim), and labels (N,) int64 if conditional, to float images
+    (N, C, H, W) in [-1, 1]; `sample` gives uint8 images by number.
+    """
+
+    filename = "generator.safetensors"
+
+    @classmethod
+    def build(cls, config: NetworkConfig) -> nn.Module:
+        return build_generator(config)
+
+    def forward(self, z: torch.Tensor, labels: torch.Tensor | None = None) -> torch.Tensor:
+        config = self.info.network
+        if z.ndim != 2 or z.shape[1] != config.latent_dim:
+            raise ValueError(f"z has shape {tuple(z.shape)}; this generator wants (N, {config.latent_dim})")
+        if config.classes and (labels is None or labels.shape != z.shape[:1]):
+            raise ValueError(f"this generator is class-conditional: give labels of shape ({len(z)},)")
+        return self.network(z, labels)
+
+    def sample(
+        self, n: int = 1, seed: int = 0, *, label: int | str | None = None, truncation: float | None = None
+    ) -> np.ndarray:
+        """n images as uint8 (n, H, W, C). Image i of a seed is the same whatever n is.
+
+        label: class number or name, for conditional generators; None goes through all classes in turn.
+        truncation: see `latents`. Raises InputError for values that make no sense.
+        """
+        return np.concatenate(list(self.stream(n, seed, label=label, truncation=truncation)))
+
+    def stream(
+        self, n: int, seed: int = 0, *, label: int | str | None = None, truncation: float | None = None
+    ) -> Iterator[np.ndarray]:
+        """As `sample`, in pieces of at most BLOCK images: memory stays flat however large n is."""
+        if n < 1:
+            raise InputError(f"n: {n} images cannot be drawn; at least 1")
+        if not 0 <= seed < 2**63:
+            raise InputError(f"seed: {seed} is outside [0, 2^63)")
+        label = self._class_index(label)
+        config, device = self.info.network, next(self.parameters()).device
+        for start in range(0, n, BLOCK):
+            # A whole block even for one image: its batch, and so its rounding, is always the same.
+            z = latents(BLOCK, config.latent_dim, seed, start, config.latent, truncation)
+            labels = class_labels(config.classes, BLOCK, start, label)
+            with torch.inference_mode():
+                images = self(z.to(device), None if labels is None else labels.to(device))
+            yield to_array(images[: n - start])
+
+    def _class_index(self, label: int | str | None) -> int | None:
+        """The number of a class given by name or number; InputError if there is none."""
+        classes, names = self.info.network.classes, self.info.class_names
+        if label is None:
+            return None
+        if not classes:
+            raise InputError("class: this generator was trained without classes")
+        if str(label) in names:
+            return names.index(str(label))
+        if str(label).isdecimal() and int(label) < classes:
+            return int(label)
+        known = ", ".join(names) if names else f"0 to {classes - 1}"
+        raise InputError(f"class: no class {label!r}{nearest(str(label), names)} (there are: {known})")
+
+
+class Discriminator(_Pretrained):
+    """A trained discriminator: float images (N, C, H, W) in [-1, 1], and labels if conditional → logits (N,)."""
+
+    filename = "discriminator.safetensors"
+
+    @classmethod
+    def build(cls, config: NetworkConfig) -> nn.Module:
+        return build_discriminator(config)
+
+    def forward(self, images: torch.Tensor, labels: torch.Tensor | None = None) -> torch.Tensor:
+        config = self.info.network
+        channels, (height, width) = config.image_channels, config.size
+        if images.shape[1:] != (channels, height, width):
+            wanted = f"(N, {channels}, {height}, {width})"
+            raise ValueError(f"images have shape {tuple(images.shape)}; this discriminator wants {wanted}")
+        if config.classes and (labels is None or labels.shape != images.shape[:1]):
+            raise ValueError(f"this discriminator is class-conditional: give labels of shape ({len(images)},)")
+        return self.network(images, labels)
+
+
+def class_labels(classes: int, n: int, start: int = 0, label: int | None = None) -> torch.Tensor | None:
+    """Labels of images start … start + n - 1: all `label`, or every class in turn; None without classes."""
+    if not classes:
+        return None
+    if label is not None:
+        return torch.full((n,), label, dtype=torch.int64)
+    return torch.arange(start, start + n, dtype=torch.int64) % classes

@@ -1,0 +1,96 @@
+"""Training: `train` starts or resumes a run and returns it."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+from dcgan.config import LENGTHS, Config
+from dcgan.errors import InputError
+from dcgan.presets import DEFAULT_MINUTES, load_preset
+from dcgan.training.progress import Display
+from dcgan.training.run import Run, default_path
+
+
+def train(
+    data: str | Path | None = None,
+    *,
+    preset: str | None = None,
+    out: str | Path | None = None,
+    resume: str | Path | None = None,
+    quiet: bool = False,
+    **settings: Any,
+) -> Run:
+    """Train a DCGAN on images and return the run directory.
+
+    data: a folder, zip, tar, IDX files or the name of a data set; None: MNIST if it can be had, else the
+    bundled digits. preset: a recipe of `dcgan.presets`, by default "fast". settings: any setting of
+    `dcgan.config` by name, such as `minutes=10` or `image_size=64`.
+    resume: go on with this run instead; of the settings only its length, and what changes nothing of what
+    is learnt, may be given. Raises InputError for wrong input before anything is written, and KeyboardInterrupt
+    once everything is saved when interrupted.
+    """
+    display = Display(quiet=quiet)
+    if data is not None:
+        settings["data"] = str(data)
+    if resume is not None:
+        run = Run.open(resume)
+        config = run.config.replace(**settings)
+        return resume_run(run, dataclasses.replace(config, preset=preset or config.preset), display)
+    return start_run(load_preset(preset or "fast").replace(**settings), Path(out) if out else None, display)
+
+
+def start_run(config: Config, out: Path | None, display: Display) -> Run:
+    """Begin a new run with these settings, in `out` or in a new folder under runs/."""
+    from dcgan.training.loop import fit
+    from dcgan.training.prepare import describe_data, prepare
+
+    config = _with_length(config)
+    config.check()
+    if out is not None and out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise InputError(f"{out}: exists already; name another --out, or go on with it by --resume {out}")
+    config, pack, name = prepare(config, display)
+    run = Run.create(out or default_path(name, config.preset), config, describe_data(pack))
+    fit(config, run, pack, display)
+    return run
+
+
+def resume_run(run: Run, config: Config, display: Display) -> Run:
+    """Go on with a run from its newest readable checkpoint, to the length of the settings."""
+    from dcgan.training.checkpoint import newest
+    from dcgan.training.loop import Length, fit
+    from dcgan.training.prepare import prepare, settings_that_differ
+
+    before = run.config
+    if all(getattr(config.training, name) is None for name in LENGTHS):
+        config = config.replace(**{name: getattr(before.training, name) for name in LENGTHS})
+    differences = settings_that_differ(before, config)
+    if differences:
+        raise InputError(
+            f"{run}: cannot be resumed with other settings:\n"
+            + "\n".join(f"  - {difference}" for difference in differences)
+            + "\nLeave them out, or start a new run."
+        )
+    checkpoint, problems = newest(run.checkpoints)
+    for problem in problems:
+        display.warn(f"{problem}; going back to the checkpoint before")
+    config, pack, _ = prepare(config, display)
+    if pack.key != run.data.get("key"):
+        raise InputError(f"{run}: the images of {config.data.data} are not those it was trained on; start a new run")
+    if checkpoint and Length(config.training, len(pack.images)).share(checkpoint.position) >= 1:
+        display.say(f"{run} has reached its length already; give a longer --minutes, --images or --n-epochs to go on")
+        return run
+    where = f"step {checkpoint.position.step:,}" if checkpoint else "the beginning (there is no checkpoint yet)"
+    display.say(f"resuming {run} from {where}")
+    fit(config, run, pack, display, checkpoint)
+    return run
+
+
+def _with_length(config: Config) -> Config:
+    """The settings with a length: their own, else the preset's, else the default."""
+    if any(getattr(config.training, name) is not None for name in LENGTHS):
+        return config
+    preset = load_preset(config.preset).training
+    own = {name: getattr(preset, name) for name in LENGTHS}
+    return config.replace(**(own if any(own.values()) else {"minutes": DEFAULT_MINUTES}))

@@ -1,0 +1,103 @@
+"""Checkpoints: one safetensors file with everything a resume needs, written atomically, checked when read."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from dcgan.errors import InputError
+from dcgan.files import read_tensors, write_tensors
+
+FORMAT = "dcgan-checkpoint-1"
+PICKLES = {".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".bin"}
+
+
+@dataclass
+class Position:
+    """How far a training has come."""
+
+    step: int = 0
+    images: int = 0
+    """Real images shown."""
+    seconds: float = 0.0
+    """Of training, all its sessions together."""
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A training at one moment."""
+
+    position: Position
+    place: dict[str, int]
+    """Where in the shuffled data."""
+    counters: dict[str, Any]
+    tensors: dict[str, torch.Tensor]
+    settings: dict[str, Any]
+
+    def save(self, folder: Path, keep: int) -> Path:
+        """Write it into the folder, then remove all but the newest `keep`."""
+        folder.mkdir(exist_ok=True)
+        path = folder / f"{self.position.step:09d}.safetensors"
+        plain = {
+            "format": FORMAT,
+            "position": asdict(self.position),
+            "place": self.place,
+            "counters": self.counters,
+            "settings": self.settings,
+            "sha256": _digest(self.tensors),
+        }
+        write_tensors(path, self.tensors, {"checkpoint": json.dumps(plain)})
+        for old in saved(folder)[:-keep]:
+            old.unlink(missing_ok=True)
+        return path
+
+    @classmethod
+    def load(cls, path: Path) -> Checkpoint:
+        """Read one back; InputError if anything in it is damaged or it is no checkpoint of ours."""
+        tensors, metadata = read_tensors(path)
+        try:
+            plain = json.loads(metadata["checkpoint"])
+            if plain["format"] != FORMAT:
+                raise InputError(f"{path}: format {plain['format']!r} is not {FORMAT!r}; another version wrote it?")
+            if plain["sha256"] != _digest(tensors):
+                raise InputError(f"{path}: damaged (its checksum is wrong)")
+            position = Position(**plain["position"])
+            return cls(position, plain["place"], plain["counters"], tensors, plain["settings"])
+        except (KeyError, TypeError, json.JSONDecodeError) as error:
+            raise InputError(f"{path}: not a checkpoint of dcgan ({error!r})") from error
+
+
+def saved(folder: Path) -> list[Path]:
+    """The checkpoints of a folder, oldest first."""
+    return sorted(folder.glob("*.safetensors"))
+
+
+def newest(folder: Path) -> tuple[Checkpoint | None, list[str]]:
+    """The newest checkpoint that can be read, and why each newer one cannot.
+
+    None if there is no checkpoint at all. Raises InputError if there are some and none can be read.
+    """
+    problems: list[str] = []
+    for path in reversed(saved(folder)):
+        try:
+            return Checkpoint.load(path), problems
+        except InputError as error:
+            problems.append(str(error))
+    problems += [f"{path}: a pickle is never loaded" for path in sorted(folder.glob("*")) if path.suffix in PICKLES]
+    if problems:
+        raise InputError(f"{folder}: no checkpoint in it can be read\n" + "\n".join(f"  - {p}" for p in problems))
+    return None, problems
+
+
+def _digest(tensors: dict[str, torch.Tensor]) -> str:
+    digest = hashlib.sha256()
+    for name in sorted(tensors):
+        tensor = tensors[name].detach().cpu().contiguous()
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
+        digest.update(tensor.view(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()

@@ -1,0 +1,124 @@
+"""From settings to packed images: find the data, settle what was left on auto, decode once."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from dcgan.config import MAX_SIDE, MIN_SIDE, SIDE_MULTIPLES, Config
+from dcgan.data.pack import Inspection, Pack, inspect, pack
+from dcgan.data.sources import NAMES, find_source
+from dcgan.device import resolve_device
+from dcgan.errors import InputError, printable
+from dcgan.training.progress import Display
+
+LARGEST_AUTO_SIDE = 128
+AUTO_SIDE = 64
+NAMED_SKIPPED = 3
+
+
+class Prepared(NamedTuple):
+    """Settings with nothing left on auto, the images as a memory map, and the short name of their source."""
+
+    config: Config
+    pack: Pack
+    name: str
+
+
+def prepare(config: Config, display: Display) -> Prepared:
+    """Find the data, settle the settings by it, and pack it (or open the pack of an earlier time).
+
+    Raises InputError for data that cannot be used; see `dcgan.data`.
+    """
+    config.check()
+    resolve_device(config.training.device)
+    if config.training.tensorboard and importlib.util.find_spec("tensorboard") is None:
+        raise InputError("tensorboard: is not installed: pip install 'dcgan[tensorboard]'")
+    root = Path(config.data.data_root) if config.data.data_root else None
+    source = find_source(config.data.data or None, root)
+    display.say(f"data: {printable(source.description)}")
+    if config.network.image_size == "auto" or config.network.channels == "auto":
+        config = _settle(config, inspect(source))
+    if config.network.conditional:
+        if not source.class_names:
+            raise InputError(
+                f"conditional: {printable(source.name)} has no class labels (one folder a class gives some)"
+            )
+        config = config.replace(classes=len(source.class_names))
+    if not config.data.data:
+        config = config.replace(data=source.name)
+    elif config.data.data not in NAMES:  # a path: absolute, so that a resume finds it from any folder
+        config = config.replace(data=str(Path(config.data.data).expanduser().resolve()))
+    config.check()
+    packed = pack(
+        source,
+        config.network.size,
+        config.network.image_channels,
+        resample=config.data.resample,
+        workers=config.data.workers or None,
+        max_skipped=config.data.max_skipped,
+        progress=display.packing,
+    )
+    _warn(config, packed, display)
+    return Prepared(config, packed, source.name)
+
+
+def describe_data(packed: Pack) -> dict[str, Any]:
+    """What data.json says of the images a run is trained on."""
+    return {
+        "source": packed.source,
+        "key": packed.key,
+        "images": len(packed.images),
+        "shape": list(packed.images.shape[1:]),
+        "class_names": list(packed.class_names),
+        "upscaled": packed.upscaled,
+        "skipped": [{"name": name, "reason": reason} for name, reason in packed.skipped],
+    }
+
+
+def _settle(config: Config, found: Inspection) -> Config:
+    """Replace auto by what the images are."""
+    settings: dict[str, Any] = {}
+    if config.network.channels == "auto":
+        settings["channels"] = found.channels
+    if config.network.image_size == "auto":
+        multiple, size = SIDE_MULTIPLES[config.network.family], found.common_size
+        fits = size is not None and all(
+            MIN_SIDE <= side <= min(LARGEST_AUTO_SIDE, MAX_SIDE) and side % multiple == 0 for side in size
+        )
+        height, width = size if size is not None and fits else (AUTO_SIDE, AUTO_SIDE)
+        settings["image_size"] = str(height) if height == width else f"{height}x{width}"
+    return config.replace(**settings)
+
+
+def _warn(config: Config, packed: Pack, display: Display) -> None:
+    """Say what a user should know of the data before hours of training."""
+    if packed.skipped:
+        names = "; ".join(f"{printable(name)}: {reason}" for name, reason in packed.skipped[:NAMED_SKIPPED])
+        more = ", …" if len(packed.skipped) > NAMED_SKIPPED else ""
+        display.warn(
+            f"{len(packed.skipped):,} images could not be read and are left out ({names}{more}); see data.json"
+        )
+    if packed.upscaled:
+        display.warn(f"{packed.upscaled:,} images are smaller than {config.network.image_size} and are enlarged")
+    if len(packed.images) < config.training.batch_size:
+        display.warn(
+            f"there are {len(packed.images):,} images, fewer than the batch of {config.training.batch_size}: "
+            + ("batches are smaller" if config.data.partial_batches else "each batch goes through them more than once")
+        )
+
+
+def settings_that_differ(old: Config, new: Config) -> list[str]:
+    """ "lr: 0.0002 in the run, 0.001 asked for" for each setting that a resume must not change."""
+    before, after = old.flat(), new.flat()
+    changed = [name for name in before if before[name] != after[name] and name not in FREE_ON_RESUME]
+    preset = [] if old.preset == new.preset else [f"preset: {old.preset} in the run, {new.preset} asked for"]
+    return preset + [f"{name}: {before[name]} in the run, {after[name]} asked for" for name in changed]
+
+
+FREE_ON_RESUME = {
+    *("images", "n_epochs", "minutes"),
+    *("data_root", "workers", "max_skipped", "device", "keep_checkpoints", "checkpoint_interval", "tensorboard"),
+}
+"""Settings that say how long, where and how safely to train, and change nothing of what is learnt at a step."""

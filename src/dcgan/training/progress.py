@@ -1,0 +1,98 @@
+"""What a training shows: a live display in a terminal or notebook, plain lines on a pipe or in CI."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+from rich.console import Console
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from dcgan.errors import printable
+
+if TYPE_CHECKING:
+    from dcgan.training.checkpoint import Position
+
+PLAIN_SECONDS = 10.0
+LIVE_SECONDS = 0.2
+
+
+class Display:
+    """Bar, rate, time left, losses, D(x), D(G(z)) and the last grid. Owns the terminal while it is open."""
+
+    def __init__(self, console: Console | None = None, quiet: bool = False) -> None:
+        self.console = console or Console(quiet=quiet, highlight=False, soft_wrap=True)
+        self.last_grid: Path | None = None
+        self._live = Live(console=self.console, auto_refresh=False, transient=True)
+        self._interval = LIVE_SECONDS if self.console.is_terminal or self.console.is_jupyter else PLAIN_SECONDS
+        self._shown = time.monotonic()
+        self._start: tuple[float, int] | None = None
+
+    def __enter__(self) -> Self:
+        if self._interval == LIVE_SECONDS:
+            self._live.start()
+        return self
+
+    def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._live.stop()
+
+    def say(self, text: str, style: str = "") -> None:
+        """One line that stays."""
+        self.console.print(Text(text, style=style))
+
+    def warn(self, text: str) -> None:
+        """A line that should be read."""
+        self.say(f"warning: {text}", "yellow")
+
+    def packing(self, done: int, total: int) -> None:
+        """Images decoded so far."""
+        now = time.monotonic()
+        if self._start is None:
+            self._start = (now, done)
+        if done < total and now - self._shown < self._interval:
+            return
+        elapsed = max(now - self._start[0], 1e-9)
+        rate = (done - self._start[1]) / elapsed
+        left = f" · {_clock((total - done) / rate)} left" if rate and done < total else ""
+        self._show(done / max(total, 1), f"packing {done:,} of {total:,} images · {rate:,.0f} images/s{left}")
+
+    def training(self, position: Position, share: float, rate: float, metrics: dict[str, float]) -> None:
+        """Where the training is; `share` is how much of it is done, `rate` in images a second."""
+        if time.monotonic() - self._shown >= self._interval:
+            self._show(share, describe(position, share, rate, metrics))
+
+    def _show(self, share: float, line: str) -> None:
+        self._shown = time.monotonic()
+        if self._interval == PLAIN_SECONDS:
+            self.say(f"{share:4.0%}  {line}")
+            return
+        rows = Table.grid()
+        rows.add_row(ProgressBar(total=1.0, completed=share, width=min(60, self.console.width)))
+        rows.add_row(Text(f"{share:4.0%}  {line}"))
+        if self.last_grid:
+            rows.add_row(Text(f"last grid: {printable(self.last_grid)}", style="dim"))
+        self._live.update(rows, refresh=True)
+
+
+def describe(position: Position, share: float, rate: float, metrics: dict[str, float]) -> str:
+    """ "12,800 images · 1,900 images/s · 1:20 left · loss D 0.62 G 0.95 · D(x) 0.58 · D(G(z)) 0.41" """
+    parts = [f"{position.images:,} images", f"{rate:,.0f} images/s"]
+    if share > 0:
+        parts.append(f"{_clock(position.seconds * (1 - min(share, 1)) / share)} left")
+    losses = [f"{who} {metrics[key]:.2f}" for who, key in (("D", "loss_d"), ("G", "loss_g")) if key in metrics]
+    if losses:
+        parts.append("loss " + " ".join(losses))
+    parts += [f"{who} {metrics[key]:.2f}" for who, key in (("D(x)", "d_real"), ("D(G(z))", "d_fake")) if key in metrics]
+    return " · ".join(parts)
+
+
+def _clock(seconds: float) -> str:
+    """65 → "1:05"; 3700 → "1:01:40"."""
+    minutes, rest = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"

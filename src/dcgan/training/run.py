@@ -1,0 +1,142 @@
+"""The run directory: what a training leaves behind, and what everything after it starts from."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from dcgan.config import Config, load_yaml, save_yaml
+from dcgan.errors import InputError, nearest, printable
+from dcgan.files import write_atomically
+from dcgan.images import grid, save_gif, save_png
+
+GIF_FRAMES = 100
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run directory.
+
+    `config.yaml`, `data.json`, `metrics.jsonl`, `samples/`, `checkpoints/`, and the networks ready to use.
+    """
+
+    path: Path
+
+    @classmethod
+    def create(cls, path: Path, config: Config, data: dict[str, Any]) -> Run:
+        """Make the directory, and write the settings and what is known of the data before the first step.
+
+        Raises InputError if there is something at `path` already or it cannot be written.
+        """
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+            if any(path.iterdir()):
+                raise InputError(f"{path}: exists already and is not empty; name another --out, or --resume it")
+            (path / "samples").mkdir()
+            save_yaml(path / "config.yaml", config)
+            write_atomically(path / "data.json", json.dumps(data, indent=2).encode())
+        except FileExistsError as error:
+            raise InputError(f"{path}: exists already and is not a folder; name another --out") from error
+        except OSError as error:
+            raise InputError(f"{path}: cannot be written ({error.strerror}); name another --out") from error
+        return cls(path)
+
+    @classmethod
+    def open(cls, path: str | Path) -> Run:
+        """An existing run directory; InputError if it is none."""
+        path = Path(path)
+        if not path.is_dir():
+            siblings = [p.name for p in path.parent.iterdir()] if path.parent.is_dir() else []
+            raise InputError(f"{path}: no such run directory{nearest(path.name, siblings)}")
+        if not (path / "config.yaml").is_file():
+            raise InputError(f"{path}: not a run directory (no config.yaml in it)")
+        return cls(path)
+
+    @property
+    def config(self) -> Config:
+        """The settings it was started with."""
+        return Config.from_dict(load_yaml(self.path / "config.yaml"), Config())
+
+    @property
+    def data(self) -> dict[str, Any]:
+        """What was known of the data: source, shape, classes, skipped images, the key of the pack."""
+        try:
+            return json.loads((self.path / "data.json").read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise InputError(f"{self.path / 'data.json'}: cannot be read ({error})") from error
+
+    @property
+    def checkpoints(self) -> Path:
+        """The folder of its checkpoints."""
+        return self.path / "checkpoints"
+
+    def metrics(self) -> list[dict[str, Any]]:
+        """The lines of metrics.jsonl; a last line that a crash cut short is left out."""
+        records = []
+        try:
+            lines = (self.path / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
+        except FileNotFoundError:
+            return []
+        for line in lines:
+            try:
+                records.append(json.loads(line))
+            except ValueError:
+                break
+        return records
+
+    def log(self, record: dict[str, Any]) -> None:
+        """Append one line to metrics.jsonl."""
+        with (self.path / "metrics.jsonl").open("a", encoding="utf-8") as file:
+            file.write(json.dumps(record, allow_nan=False) + "\n")
+
+    def rewind(self, step: int) -> None:
+        """Forget the lines of metrics.jsonl after `step`: a resume logs them again."""
+        lines = [json.dumps(record) + "\n" for record in self.metrics() if record["step"] <= step]
+        write_atomically(self.path / "metrics.jsonl", "".join(lines).encode())
+
+    def save_grid(self, images: np.ndarray, columns: int, shown: int) -> Path:
+        """Write samples/<images shown>.png."""
+        path = self.path / "samples" / f"{shown:010d}.png"
+        save_png(path, grid(images, columns))
+        return path
+
+    def save_batch_grid(self, images: np.ndarray, batches: int) -> None:
+        """Write images/<batches>.png, 5×5, as the blog post's script does."""
+        folder = self.path / "images"
+        folder.mkdir(exist_ok=True)
+        save_png(folder / f"{batches}.png", grid(images[:25], 5))
+
+    def save_animation(self) -> Path | None:
+        """Write samples/progress.gif from the grids so far, if there are two or more."""
+        from PIL import Image
+
+        paths = sorted((self.path / "samples").glob("*.png"))
+        if len(paths) < 2:
+            return None
+        chosen = sorted({round(i) for i in np.linspace(0, len(paths) - 1, min(len(paths), GIF_FRAMES))})
+        frames = []
+        for index in chosen:
+            with Image.open(paths[index]) as image:
+                pixels = np.asarray(image)
+            frames.append(pixels[..., None] if pixels.ndim == 2 else pixels)
+        target = self.path / "samples" / "progress.gif"
+        save_gif(target, frames)
+        return target
+
+    def __str__(self) -> str:
+        return printable(self.path)
+
+
+def default_path(source: str, preset: str, parent: Path = Path("runs")) -> Path:
+    """runs/SOURCE-PRESET, or the first of -2, -3, … that is free."""
+    first = parent / f"{source}-{preset}"
+    number = 1
+    path = first
+    while path.exists():
+        number += 1
+        path = first.with_name(f"{first.name}-{number}")
+    return path

@@ -1,0 +1,83 @@
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from dcgan.training import progress
+from dcgan.training.checkpoint import Position
+from dcgan.training.progress import Display, describe
+
+METRICS = {"loss_d": 0.624, "loss_g": 0.95, "d_real": 0.58, "d_fake": 0.41}
+
+
+def display(terminal: bool) -> tuple[Display, io.StringIO]:
+    stream = io.StringIO()
+    return Display(Console(file=stream, force_terminal=terminal, width=120)), stream
+
+
+def test_a_line_says_everything() -> None:
+    line = describe(Position(200, 12_800, 20.0), 0.2, 640.0, METRICS)
+    assert line == "12,800 images · 640 images/s · 1:20 left · loss D 0.62 G 0.95 · D(x) 0.58 · D(G(z)) 0.41"
+
+
+def test_hours_left_and_nothing_measured_yet() -> None:
+    assert describe(Position(1, 64, 40.0), 0.01, 0.0, {}) == "64 images · 0 images/s · 1:06:00 left"
+    assert describe(Position(), 0.0, 0.0, {}) == "0 images · 0 images/s"
+
+
+def test_a_pipe_gets_plain_lines_and_not_too_many(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [0.0]
+    monkeypatch.setattr(progress.time, "monotonic", lambda: now[0])
+    shown, stream = display(terminal=False)
+    with shown:
+        for step in range(100):
+            now[0] += 0.5  # 50 seconds in all: a line each ten
+            shown.training(Position(step, 64 * step, now[0]), step / 100, 128.0, METRICS)
+    lines = stream.getvalue().splitlines()
+    assert len(lines) == 5
+    assert "\x1b" not in stream.getvalue()
+    assert lines[-1].startswith(" 99%  6,336 images")
+
+
+def test_a_terminal_gets_a_bar_and_the_last_grid(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(progress, "LIVE_SECONDS", 0.0)
+    shown, stream = display(terminal=True)
+    shown.last_grid = Path("runs/x/samples/1.png")
+    with shown:
+        shown.training(Position(1, 64, 1.0), 0.5, 64.0, METRICS)
+    drawn = [line for line in stream.getvalue().splitlines() if "━" in line or "64 images" in line or "1.png" in line]
+    assert "━" in drawn[0]
+    assert "loss D 0.62 G 0.95" in drawn[1]
+    assert "runs/x/samples/1.png" in drawn[2]
+
+
+def test_packing_says_rate_and_time_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [0.0]
+    monkeypatch.setattr(progress.time, "monotonic", lambda: now[0])
+    shown, stream = display(terminal=False)
+    shown.packing(0, 1000)
+    now[0] = 20.0
+    shown.packing(400, 1000)
+    shown.packing(401, 1000)  # too soon
+    now[0] = 50.0
+    shown.packing(1000, 1000)
+    assert stream.getvalue().splitlines() == [
+        " 40%  packing 400 of 1,000 images · 20 images/s · 0:30 left",
+        "100%  packing 1,000 of 1,000 images · 20 images/s",
+    ]
+
+
+def test_quiet_is_quiet(capsys: pytest.CaptureFixture[str]) -> None:
+    with Display(quiet=True) as shown:
+        shown.say("hello")
+        shown.warn("careful")
+    assert capsys.readouterr().out == ""
+
+
+def test_warnings_and_markup_are_plain_text() -> None:
+    shown, stream = display(terminal=False)
+    shown.warn("[bold]x[/bold].png")
+    assert stream.getvalue() == "warning: [bold]x[/bold].png\n"

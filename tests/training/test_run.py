@@ -1,0 +1,97 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from dcgan.errors import InputError
+from dcgan.presets import load_preset
+from dcgan.training.run import Run, default_path
+
+
+def test_create_writes_settings_and_data_first(tmp_path: Path) -> None:
+    config = load_preset("paper").replace(minutes=3, lr="1e-4")
+    run = Run.create(tmp_path / "new" / "run", config, {"key": "k"})
+    assert Run.open(run.path).config == config
+    assert run.data == {"key": "k"}
+
+
+def test_create_refuses_what_exists(tmp_path: Path) -> None:
+    (tmp_path / "precious.txt").write_text("mine")
+    with pytest.raises(InputError, match="not empty"):
+        Run.create(tmp_path, load_preset("fast"), {})
+    with pytest.raises(InputError, match="not a folder"):
+        Run.create(tmp_path / "precious.txt", load_preset("fast"), {})
+    assert (tmp_path / "precious.txt").read_text() == "mine"
+    assert [p.name for p in tmp_path.iterdir()] == ["precious.txt"]
+
+
+def test_create_where_nothing_can_be_written(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match="cannot be written"):
+        Run.create(tmp_path / "file" / "run", load_preset("fast"), {})
+
+
+def test_open_names_the_nearest_run(tmp_path: Path) -> None:
+    Run.create(tmp_path / "digits-fast", load_preset("fast"), {})
+    with pytest.raises(InputError, match="did you mean 'digits-fast'"):
+        Run.open(tmp_path / "digit-fast")
+    (tmp_path / "other").mkdir()
+    with pytest.raises(InputError, match="not a run directory"):
+        Run.open(tmp_path / "other")
+    with pytest.raises(InputError, match="no such run"):
+        Run.open(tmp_path / "no" / "parent")
+
+
+def test_data_that_cannot_be_read(tmp_path: Path) -> None:
+    run = Run.create(tmp_path / "run", load_preset("fast"), {})
+    (run.path / "data.json").write_text("{")
+    with pytest.raises(InputError, match=r"data\.json: cannot be read"):
+        _ = run.data
+
+
+def test_metrics_survive_a_line_cut_short(tmp_path: Path) -> None:
+    run = Run(tmp_path)
+    assert run.metrics() == []
+    for step in (1, 2, 3):
+        run.log({"step": step})
+    with (tmp_path / "metrics.jsonl").open("a") as file:
+        file.write('{"step": 4, "lo')
+    assert [record["step"] for record in run.metrics()] == [1, 2, 3]
+    run.rewind(2)
+    assert (tmp_path / "metrics.jsonl").read_text().splitlines() == ['{"step": 1}', '{"step": 2}']
+
+
+def test_log_refuses_what_is_not_json(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="Out of range"):
+        Run(tmp_path).log({"loss": float("nan")})
+
+
+@pytest.mark.parametrize("channels", [1, 3, 4])
+def test_animation_has_a_frame_a_grid(tmp_path: Path, channels: int) -> None:
+    run = Run.create(tmp_path / "run", load_preset("fast"), {})
+    assert run.save_animation() is None
+    for shown in (0, 50, 1000):
+        images = np.full((4, 5, 6, channels), shown % 251, np.uint8)
+        run.save_grid(images, 2, shown)
+    path = run.save_animation()
+    assert path is not None
+    with Image.open(path) as animation:
+        assert getattr(animation, "n_frames", 1) == 3
+        assert animation.info["loop"] == 0
+
+
+def test_default_path_is_the_first_free(tmp_path: Path) -> None:
+    assert default_path("digits", "fast", tmp_path) == tmp_path / "digits-fast"
+    (tmp_path / "digits-fast").mkdir()
+    (tmp_path / "digits-fast-2").mkdir()
+    assert default_path("digits", "fast", tmp_path) == tmp_path / "digits-fast-3"
+
+
+def test_log_is_one_object_a_line(tmp_path: Path) -> None:
+    run = Run(tmp_path)
+    run.log({"step": 1, "loss_d": 0.5})
+    assert json.loads((tmp_path / "metrics.jsonl").read_text()) == {"step": 1, "loss_d": 0.5}
