@@ -1,0 +1,113 @@
+"""`dcgan sample`: draw images from a trained generator."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import shutil
+import zipfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+import numpy as np
+import tyro
+
+from dcgan.cli import DONE
+from dcgan.errors import InputError
+from dcgan.images import grid, save_png, to_pil
+
+GRID_LIMIT = 10_000
+
+
+@dataclass(frozen=True)
+class SampleOptions:
+    """Draw images from a run directory or a generator.safetensors.
+
+    Image i of a seed is the same whatever -n is.
+    """
+
+    run: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RUN", help="Run directory or weights file.")]
+    out: Annotated[Path, tyro.conf.arg(metavar="PATH", help="grid.png, images.npz, images.zip, or a folder to make.")]
+    n: Annotated[int, tyro.conf.arg(aliases=["-n"], metavar="N", help="How many.")] = 25
+    seed: Annotated[int, tyro.conf.arg(metavar="N", help="Which ones.")] = 0
+    label: Annotated[
+        str | None, tyro.conf.arg(name="class", metavar="K", help="Class number or name; else all in turn.")
+    ] = None
+    truncation: Annotated[
+        float | None, tyro.conf.arg(metavar="T", help="Keep z within ±T: more typical, less varied.")
+    ] = None
+    device: Annotated[Literal["auto", "cpu", "cuda", "mps"], tyro.conf.arg(help="Where to draw.")] = "auto"
+
+
+def run(arguments: Sequence[str]) -> int:
+    options = tyro.cli(SampleOptions, prog="dcgan sample", args=arguments)
+    if options.out.exists():
+        raise InputError(f"{options.out}: exists already; name another --out")
+    if options.out.suffix.lower() == ".png" and options.n > GRID_LIMIT:
+        raise InputError(f"n: a grid of {options.n:,} images is too large; name a folder, .npz or .zip as --out")
+    from dcgan.pretrained import Generator
+
+    generator = Generator.from_pretrained(options.run, options.device)
+    config = generator.info.network
+    pieces = generator.stream(options.n, options.seed, label=options.label, truncation=options.truncation)
+    shape = (options.n, *config.size, config.image_channels)
+    try:
+        options.out.parent.mkdir(parents=True, exist_ok=True)
+        write(options.out, pieces, shape)
+    except OSError as error:
+        raise InputError(f"{options.out}: cannot be written ({error.strerror})") from error
+    print(f"{options.out}: {options.n:,} images of {config.size[0]}x{config.size[1]}")
+    return DONE
+
+
+def write(out: Path, pieces: Iterator[np.ndarray], shape: tuple[int, ...]) -> None:
+    """Write uint8 images (n, H, W, C), given in pieces, in the format that the name of `out` asks for.
+
+    .png is a grid (of one image: the image itself), .npz one array `arr_0`, .zip PNG files, any other name
+    a folder of PNG files. What cannot be finished is removed.
+    """
+    suffix = out.suffix.lower()
+    try:
+        if suffix == ".png":
+            images = np.concatenate(list(pieces))
+            save_png(out, images[0] if len(images) == 1 else grid(images))
+        elif suffix == ".npz":
+            _write_npz(out, pieces, shape)
+        elif suffix == ".zip":
+            with zipfile.ZipFile(out, "x", zipfile.ZIP_STORED) as archive:
+                for name, image in _named(pieces, shape[0]):
+                    buffer = io.BytesIO()
+                    to_pil(image).save(buffer, format="PNG")
+                    archive.writestr(name, buffer.getvalue())
+        else:
+            out.mkdir()
+            for name, image in _named(pieces, shape[0]):
+                save_png(out / name, image)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            shutil.rmtree(out) if out.is_dir() else out.unlink(missing_ok=True)
+        raise
+
+
+def _named(pieces: Iterator[np.ndarray], n: int) -> Iterator[tuple[str, np.ndarray]]:
+    """Each image with a file name that sorts by its number."""
+    digits = max(5, len(str(n - 1)))
+    number = 0
+    for piece in pieces:
+        for image in piece:
+            yield f"{number:0{digits}d}.png", image
+            number += 1
+
+
+def _write_npz(out: Path, pieces: Iterator[np.ndarray], shape: tuple[int, ...]) -> None:
+    """As np.savez writes it, but piece by piece: memory stays flat."""
+    with (
+        zipfile.ZipFile(out, "x", zipfile.ZIP_STORED) as archive,
+        archive.open("arr_0.npy", "w", force_zip64=True) as file,
+    ):
+        header = {"descr": "|u1", "fortran_order": False, "shape": shape}
+        np.lib.format.write_array_header_2_0(file, header)
+        for piece in pieces:
+            file.write(np.ascontiguousarray(piece).data)

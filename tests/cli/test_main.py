@@ -1,0 +1,86 @@
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+import dcgan
+from dcgan import cli
+from dcgan.cli import main
+from dcgan.errors import InputError
+
+
+def test_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--help"]) == 0
+    text = capsys.readouterr().out
+    assert all(command in text for command in cli.COMMANDS)
+    assert main([]) == 0
+    assert capsys.readouterr().out == text
+
+
+def test_version(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out == f"dcgan {dcgan.__version__}\n"
+
+
+def test_an_unknown_command_names_the_nearest(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["trian"]) == 2
+    assert "no command 'trian'; did you mean 'train'?" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", list(cli.COMMANDS))
+def test_every_command_has_help(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([command, "--help"]) == 0
+    assert f"usage: dcgan {command}" in capsys.readouterr().out
+
+
+def test_as_a_module() -> None:
+    done = subprocess.run([sys.executable, "-m", "dcgan", "nonsense"], capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert done.stderr.startswith("dcgan: error: no command 'nonsense'")
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "said"),
+    [
+        (InputError("bad\x1b[31m name"), 2, "dcgan: error: bad\\x1b[31m name"),
+        (KeyboardInterrupt(), 130, "interrupted"),
+        (RuntimeError("broke"), 1, "Traceback"),
+        (SystemExit(2), 2, ""),
+        (SystemExit("words"), 2, ""),
+    ],
+)
+def test_exit_codes(
+    error: BaseException, code: int, said: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    class Command:
+        @staticmethod
+        def run(arguments: list[str]) -> int:
+            raise error
+
+    monkeypatch.setattr(cli, "import_module", lambda name: Command)
+    assert main(["train"]) == code
+    assert said in capsys.readouterr().err
+
+
+def test_a_diverged_training_is_no_traceback(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from dcgan.training.loop import TrainingError
+
+    test_exit_codes(TrainingError("loss_g is nan"), 1, "dcgan: error: loss_g is nan", monkeypatch, capsys)
+
+
+def test_info_as_text_and_json(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["info", "--json"]) == 0
+    facts = json.loads(capsys.readouterr().out)
+    assert facts["dcgan"] == dcgan.__version__
+    assert facts["device"] in ("cpu", "cuda", "mps")
+    assert facts["precision"] in ("float32", "bfloat16")
+    assert {"threads", "data_root", "cache", "packages", "python", "platform"} <= set(facts)
+    assert main(["info"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == len(facts)
+    assert any(line.startswith("packages") and "torch " in line for line in lines)
