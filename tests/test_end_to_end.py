@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 import dcgan
 from dcgan.cli import main
@@ -22,6 +25,13 @@ def nearest(queries: np.ndarray, references: np.ndarray) -> tuple[np.ndarray, np
     x, y = (a.reshape(len(a), -1).astype(np.float64) for a in (queries, references))
     squares = (x**2).sum(1)[:, None] + (y**2).sum(1) - 2 * x @ y.T
     return np.sqrt(squares.min(1)), squares.argmin(1)
+
+
+@pytest.fixture(autouse=True)
+def _all_threads() -> Iterator[None]:
+    torch.set_num_threads(os.cpu_count() or 1)
+    yield
+    torch.set_num_threads(1)
 
 
 @pytest.mark.slow

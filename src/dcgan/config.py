@@ -286,11 +286,11 @@ def load_yaml(path: Path) -> dict[str, Any]:
     return values
 
 
-def save_yaml(path: Path, config: Config) -> None:
-    """Write the settings so that `load_yaml` and `Config.from_dict` give them back."""
+def to_yaml(config: Config) -> str:
+    """The settings as text that `load_yaml` and `Config.from_dict` give back."""
     import yaml
 
-    path.write_text(yaml.safe_dump(config.to_dict(), sort_keys=False), encoding="utf-8")
+    return yaml.safe_dump(config.to_dict(), sort_keys=False)
 
 
 def _coerce(value: Any, hint: Any) -> Any:

@@ -50,6 +50,8 @@ class ModelInfo:
             config.check()
             info = cls(config.network, tuple(map(str, values["class_names"])), dict(values["trained"]))
             _ = info.network.size, info.network.image_channels
+            if info.network.conditional != bool(info.network.classes):
+                raise InputError(f"conditional is {info.network.conditional}, with {info.network.classes} classes")
         except InputError as error:
             raise InputError(f"{where}: {error}") from error
         except (ValueError, KeyError, TypeError, RecursionError) as error:
@@ -84,12 +86,15 @@ class _Pretrained(nn.Module):
             raise InputError(f"{path}: no {cls.filename} in it; a run writes it at its first checkpoint")
         tensors, metadata = read_tensors(file)
         info = ModelInfo.from_json(metadata.get("dcgan", "null"), file)
-        network = cls.build(info.network)
+        with torch.device("meta"):  # nothing is allocated on the word of a file before its weights fit
+            network = cls.build(info.network)
         try:
-            network.load_state_dict(tensors)
+            network.load_state_dict(tensors, assign=True)
         except RuntimeError as error:
             raise InputError(f"{file}: the weights do not fit its description: {error}") from error
-        return cls(network, info).to(resolve_device(device)).eval()
+        # The memory layout of training: the same kernels, and so the same rounding, draw the same images.
+        network = network.to(resolve_device(device)).to(memory_format=torch.channels_last)
+        return cls(network, info).eval()
 
     def save_pretrained(self, folder: str | Path) -> None:
         """Write the weights and `model.json` into a folder, made if need be; each file whole or absent."""

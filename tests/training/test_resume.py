@@ -55,7 +55,8 @@ def test_n_steps_equal_k_then_resume_then_the_rest(
 
 def test_a_kill_in_the_middle_changes_nothing(photos: Path, tmp_path: Path) -> None:
     command = [sys.executable, "-m", "dcgan", "train"]
-    options = "--image-size 16 --width 4 --latent-dim 8 --batch-size 8 --precision fp32 --images 1600 --checkpoint-interval 20 --device cpu"
+    options = "--image-size 16 --width 4 --latent-dim 8 --batch-size 8 --device cpu --precision fp32"
+    length = "--images 1600 --checkpoint-interval 20"
     environment = os.environ | {"PYTHONPATH": str(Path(dcgan.__file__).parents[1])}
 
     def start(*arguments: str) -> subprocess.Popen[bytes]:

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from dcgan.config import Config, load_yaml, save_yaml
+from dcgan.config import Config, load_yaml, to_yaml
 from dcgan.errors import InputError, nearest, printable
 from dcgan.files import write_atomically
 from dcgan.images import grid, save_gif, save_png
@@ -37,7 +37,7 @@ class Run:
             if any(path.iterdir()):
                 raise InputError(f"{path}: exists already and is not empty; name another --out, or --resume it")
             (path / "samples").mkdir()
-            save_yaml(path / "config.yaml", config)
+            write_atomically(path / "config.yaml", to_yaml(config).encode())
             write_atomically(path / "data.json", json.dumps(data, indent=2).encode())
         except FileExistsError as error:
             raise InputError(f"{path}: exists already and is not a folder; name another --out") from error
