@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from dcgan.config import FIELDS, Config, documentation, load_yaml, parse_size, to_yaml
+from dcgan.config import FIELDS, Config, documentation, load_yaml, to_yaml
 from dcgan.errors import InputError
 from dcgan.presets import PRESETS, load_preset
+from dcgan.values import parse_size
 
 
 def message(call, *args, **kwargs):

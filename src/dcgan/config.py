@@ -10,13 +10,8 @@ from __future__ import annotations
 import ast
 import dataclasses
 import functools
-import heapq
 import inspect
 import itertools
-import numbers
-import re
-import reprlib
-import types
 import typing
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -24,6 +19,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from dcgan.errors import InputError, nearest
+from dcgan.values import brief, coerce, describe, is_within, listing, nearest_sizes, parse_size
 
 MIN_SIDE, MAX_SIDE = 16, 256
 SIDE_MULTIPLES = {"strided": 1, "blog": 4, "imagenet32": 8, "mnist": 4}
@@ -189,11 +185,11 @@ class Config:
                 continue
             section, hint = FIELDS[name]
             try:
-                changes[section][name] = _coerce(value, hint)
+                changes[section][name] = coerce(value, hint)
             except (TypeError, ValueError, OverflowError):
-                problems.append(f"{name}: {_brief(value)} is not {_describe(hint)}")
+                problems.append(f"{name}: {brief(value)} is not {describe(hint)}")
         if problems:
-            raise InputError(_listing(problems))
+            raise InputError(listing(problems))
         sections: dict[str, Any] = {s: dataclasses.replace(getattr(self, s), **c) for s, c in changes.items()}
         return dataclasses.replace(self, **sections)
 
@@ -201,7 +197,7 @@ class Config:
         """Raise InputError that lists everything wrong with the values, each with its valid range."""
         problems = [*_out_of_range(self), *_contradictions(self)]
         if problems:
-            raise InputError(_listing(problems))
+            raise InputError(listing(problems))
 
     def flat(self) -> dict[str, Any]:
         """Every setting by its flat name."""
@@ -220,20 +216,20 @@ class Config:
             if section == "preset" and isinstance(inner, str):
                 base = dataclasses.replace(base, preset=inner)
             elif section == "preset":
-                problems.append(f"preset: {_brief(inner)} is not text")
+                problems.append(f"preset: {brief(inner)} is not text")
             elif section not in _SECTIONS:
                 hint = f" (it belongs under {FIELDS[section][0]}:)" if section in FIELDS else ""
                 hint = hint or nearest(_key(section), ["preset", *_SECTIONS])
-                problems.append(f"unknown key {_brief(section)}{hint}")
+                problems.append(f"unknown key {brief(section)}{hint}")
             elif not isinstance(inner, Mapping):
-                problems.append(f"{section}: wants settings below it, not {_brief(inner)}")
+                problems.append(f"{section}: wants settings below it, not {brief(inner)}")
             else:
                 own = [name for name, (s, _) in FIELDS.items() if s == section]
                 unknown = [key for key in inner if key not in own]
-                problems += [f"{section}: unknown key {_brief(key)}{nearest(_key(key), own)}" for key in unknown]
+                problems += [f"{section}: unknown key {brief(key)}{nearest(_key(key), own)}" for key in unknown]
                 flat.update({k: v for k, v in inner.items() if k in own})
         if problems:
-            raise InputError(_listing(problems))
+            raise InputError(listing(problems))
         return base.replace(**flat)
 
 
@@ -257,14 +253,6 @@ def documentation() -> dict[str, str]:
                     case ast.Expr(value=ast.Constant(value=str(text))):
                         texts[item.target.id] = text
     return texts
-
-
-def parse_size(text: str) -> tuple[int, int]:
-    """ "64" → (64, 64); "48x64" → (48, 64), height first. Raises ValueError for anything else."""
-    match = re.fullmatch(r"(\d{1,5})(?:\s*[x×,]\s*(\d{1,5}))?", text.strip())
-    if match is None:
-        raise ValueError(f"{text!r} is not a size")
-    return int(match[1]), int(match[2] or match[1])
 
 
 def load_yaml(path: Path) -> dict[str, Any]:
@@ -293,58 +281,9 @@ def to_yaml(config: Config) -> str:
     return yaml.safe_dump(config.to_dict(), sort_keys=False)
 
 
-def _coerce(value: Any, hint: Any) -> Any:
-    """`value` as `hint` wants it: YAML reads 2e-4 as a string, and people write 64 where we store "64"."""
-    origin, args = typing.get_origin(hint), typing.get_args(hint)
-    if origin in (typing.Union, types.UnionType):
-        return None if value is None else _coerce(value, next(a for a in args if a is not type(None)))
-    if hint is bool:
-        if isinstance(value, bool):
-            return value
-        raise ValueError(value)
-    if hint is str and isinstance(value, (tuple, list)) and len(value) == 2:  # a size
-        return "x".join(str(_coerce(side, int)) for side in value)
-    if isinstance(value, bool) or not isinstance(value, str | numbers.Real | Path):
-        raise ValueError("not a plain value")
-    if origin is Literal:
-        for choice in args:
-            if str(value) == str(choice):
-                return choice
-        raise ValueError(value)
-    if hint is int:
-        number: Any = value
-        if isinstance(value, str):
-            number = int(value) if value.strip().isdigit() else float(value)
-        if int(number) != number:
-            raise ValueError(value)
-        return int(number)
-    if hint is str and isinstance(value, float):
-        raise ValueError(value)
-    return hint(value)
-
-
-def _brief(value: Any) -> str:
-    """`value` as Python writes it, shortened: with its anchors a small YAML file can hold billions of items."""
-    short = reprlib.Repr()
-    short.maxlevel, short.maxstring, short.maxlong, short.maxother = 2, 200, 60, 200
-    try:
-        return short.repr(value)
-    except ValueError:  # an integer too long to be written out
-        return "a huge number"
-
-
 def _key(key: Any) -> str:
     """A key of a YAML mapping for comparison with names."""
     return key if isinstance(key, str) else ""
-
-
-def _describe(hint: Any) -> str:
-    origin, args = typing.get_origin(hint), typing.get_args(hint)
-    if origin is Literal:
-        return "one of " + ", ".join(str(a) for a in args)
-    if origin in (typing.Union, types.UnionType):
-        return _describe(next(a for a in args if a is not type(None)))
-    return {int: "a whole number", float: "a number", bool: "true or false", str: "text"}[hint]
 
 
 def _out_of_range(config: Config) -> list[str]:
@@ -354,12 +293,8 @@ def _out_of_range(config: Config) -> list[str]:
             value, interval = getattr(getattr(config, section), item.name), item.metadata.get("interval")
             if interval is None or value is None:
                 continue
-            # Integers stay integers: a float cannot tell 2^63 - 1 from 2^63.
-            low, high = (int(b) if b.isdigit() else float(b) for b in interval[1:-1].split(", "))
-            above = value > low if interval[0] == "(" else value >= low
-            below = value < high if interval[-1] == ")" else value <= high
-            if not (above and below):  # so too for NaN
-                problems.append(f"{item.name}: {_brief(value)} is outside {interval}")
+            if not is_within(value, interval):
+                problems.append(f"{item.name}: {brief(value)} is outside {interval}")
     return problems
 
 
@@ -390,23 +325,9 @@ def _size_problems(network: NetworkConfig) -> list[str]:
     valid = range(MIN_SIDE, MAX_SIDE + 1, multiple)
     if all(side in valid for side in size):
         return []
-    nearest_sides = [
-        [side] * 2 if side in valid else heapq.nsmallest(2, valid, key=functools.partial(_distance, side))
-        for side in size
-    ]
-    choices = [f"{h}" if h == w else f"{h}x{w}" for h, w in zip(*nearest_sides, strict=True)]
+    one, other = nearest_sizes(size, valid)
     rule = f"sides from {MIN_SIDE} to {MAX_SIDE}" + (f", multiples of {multiple}" if multiple > 1 else "")
     return [
         f"image_size: the {network.family} family cannot build {network.image_size} ({rule}); "
-        f"nearest: {choices[0]} and {choices[1]}"
+        f"nearest: {one} and {other}"
     ]
-
-
-def _distance(one: int, other: int) -> int:
-    return abs(one - other)
-
-
-def _listing(problems: list[str]) -> str:
-    if len(problems) == 1:
-        return problems[0]
-    return f"{len(problems)} problems with the settings:\n" + "\n".join(f"  - {problem}" for problem in problems)

@@ -1,4 +1,4 @@
-"""The one exception that means "what you gave me is wrong": the command exits with 2 on it."""
+"""The two ways to fail with words for the user: wrong input (exit code 2), and a training gone wrong (1)."""
 
 from __future__ import annotations
 
@@ -8,6 +8,10 @@ from collections.abc import Iterable
 
 class InputError(ValueError):
     """Wrong usage or input. The message says what, where, and what to do about it."""
+
+
+class TrainingError(RuntimeError):
+    """The training cannot go on. The message says why and what to try."""
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

@@ -14,10 +14,10 @@ from PIL import Image
 
 import dcgan
 from dcgan.config import TrainingConfig
-from dcgan.errors import InputError
+from dcgan.errors import InputError, TrainingError
 from dcgan.training import checkpoint as checkpoints
 from dcgan.training.checkpoint import Position
-from dcgan.training.loop import Interrupted, Length, TrainingError, rate_factor
+from dcgan.training.loop import Interrupted, Length, rate_factor
 from dcgan.training.step import TrainingStep
 
 

@@ -7,7 +7,7 @@ import traceback
 from collections.abc import Sequence
 from importlib import import_module
 
-from dcgan.errors import InputError, nearest, printable
+from dcgan.errors import InputError, TrainingError, nearest, printable
 
 COMMANDS = {
     "train": "train a DCGAN on a folder, zip, tar or IDX files, or a data set by name",
@@ -41,11 +41,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         return INTERRUPTED
     except SystemExit as exit:  # the option parser has said what was wrong
         return exit.code if isinstance(exit.code, int) else WRONG_INPUT
-    except Exception as error:
-        from dcgan.training.loop import TrainingError
-
-        if not isinstance(error, TrainingError):
-            traceback.print_exc()
+    except TrainingError as error:
+        _complain(str(error))
+        return FAILURE
+    except Exception as error:  # a mistake of ours: the traceback is what a report of it needs
+        traceback.print_exc()
         _complain(str(error) or type(error).__name__)
         return FAILURE
 
