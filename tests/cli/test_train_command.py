@@ -102,11 +102,15 @@ def test_the_config_of_a_run_makes_the_same_run(photos: Path, tmp_path: Path) ->
         assert (tmp_path / "a" / name).read_bytes()[-500:] == (tmp_path / "b" / name).read_bytes()[-500:]
 
 
-def test_resume_by_command(photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_resume_by_command(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     out = str(tmp_path / "run")
     assert main(["train", str(photos), "--images", "16", *TINY, "--out", out]) == 0
     assert main(["train", "--resume", out, "--images", "48"]) == 0
     assert "from step 2" in capsys.readouterr().out
+    monkeypatch.chdir(photos.parent)
+    assert main(["train", photos.name, "--resume", out, "--images", "56"]) == 0  # the same data, said otherwise
     assert main(["train", "--resume", out, "--images", "64", "--lr", "0.1", "--preset", "blog"]) == 2
     error = capsys.readouterr().err
     assert "lr: 0.002 in the run, 0.1 asked for" in error

@@ -87,3 +87,9 @@ def test_only_what_changes_the_result_counts_as_a_difference() -> None:
         "latent: normal in the run, uniform asked for",
         "lr: 0.0002 in the run, 1.0 asked for",
     ]
+
+
+def test_a_gradient_penalty_under_batch_norm_is_warned_of(photos: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    config = load_preset("fast").replace(data=str(photos), loss="wasserstein")
+    prepare(config, Display())
+    assert "--discriminator-norm none is meant" in capsys.readouterr().out

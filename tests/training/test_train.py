@@ -274,3 +274,13 @@ def after(steps: int, action: Any, monkeypatch: pytest.MonkeyPatch) -> None:
         return shown
 
     monkeypatch.setattr(TrainingStep, "__call__", call)
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_a_gpu_trains_resumes_and_draws(photos: Path, tmp_path: Path, tiny: dict[str, Any], precision: str) -> None:
+    settings = tiny | {"device": "cuda", "precision": precision}
+    dcgan.train(photos, out=tmp_path / "run", images=80, log_interval=5, **settings)
+    run = dcgan.train(resume=tmp_path / "run", images=160, quiet=True)
+    assert [record["step"] for record in run.metrics()] == [5, 10, 15, 20]
+    assert dcgan.Generator.from_pretrained(run.path, device="cuda").sample(70).shape == (70, 16, 16, 3)

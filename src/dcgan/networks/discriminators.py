@@ -42,7 +42,7 @@ class StridedDiscriminator(nn.Module):
         initialise(self)
 
     def forward(self, images: torch.Tensor, labels: torch.Tensor | None = None) -> torch.Tensor:
-        h = self.blocks(images)  # (N, 8w at most, the shorter side 4 to 7)
+        h = self.blocks(images)  # (N, 8w at most, the shorter side about 4)
         logit = self.to_logit(h.flatten(1)).squeeze(1)
         if self.embed is not None:
             logit = logit + (self.embed(labels) * h.mean((2, 3))).sum(1)

@@ -24,10 +24,10 @@ from dcgan.networks.blocks import (
 def strided_widths(config: NetworkConfig) -> list[int]:
     """Feature maps from the smallest resolution to the one next to the image.
 
-    As many halvings as leave the shorter side at 4 to 7; maps double with each, up to 8 times the width.
+    As many halvings as bring the shorter side nearest to 4; maps double with each, up to 8 times the width.
     At 64×64 and width 128: [1024, 512, 256, 128], the paper's Figure 1.
     """
-    halvings = int(math.log2(min(config.size) / 4))
+    halvings = round(math.log2(min(config.size) / 4))
     return [config.width * min(2**i, 8) for i in reversed(range(halvings))]
 
 
@@ -56,7 +56,7 @@ class StridedGenerator(nn.Module):
     def forward(self, z: torch.Tensor, labels: torch.Tensor | None = None) -> torch.Tensor:
         if labels is not None:
             z = torch.cat([z, one_hot(labels, self.classes, z)], dim=1)
-        x = self.project(z).relu()  # (N, widths[0], H / 2^k, W / 2^k), the shorter side 4 to 7
+        x = self.project(z).relu()  # (N, widths[0], H / 2^k, W / 2^k), the shorter side about 4
         x = self.blocks(x)  # (N, width, H / 2, W / 2)
         x = self.to_image(x)  # (N, C, H, W) or a little larger
         top, left = (x.shape[2] - self.size[0]) // 2, (x.shape[3] - self.size[1]) // 2

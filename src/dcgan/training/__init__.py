@@ -60,9 +60,10 @@ def resume_run(run: Run, config: Config, display: Display) -> Run:
     """Go on with a run from its newest readable checkpoint, to the length of the settings."""
     from dcgan.training.checkpoint import newest
     from dcgan.training.loop import Length, fit
-    from dcgan.training.prepare import prepare, settings_that_differ
+    from dcgan.training.prepare import located, prepare, settings_that_differ
 
     before = run.config
+    config = config.replace(data=located(config.data.data))
     if all(getattr(config.training, name) is None for name in LENGTHS):
         config = config.replace(**{name: getattr(before.training, name) for name in LENGTHS})
     differences = settings_that_differ(before, config)

@@ -46,10 +46,7 @@ def prepare(config: Config, display: Display) -> Prepared:
                 f"conditional: {printable(source.name)} has no class labels (one folder a class gives some)"
             )
         config = config.replace(classes=len(source.class_names))
-    if not config.data.data:
-        config = config.replace(data=source.name)
-    elif config.data.data not in NAMES:  # a path: absolute, so that a resume finds it from any folder
-        config = config.replace(data=str(Path(config.data.data).expanduser().resolve()))
+    config = config.replace(data=located(config.data.data) or source.name)
     config.check()
     packed = pack(
         source,
@@ -62,6 +59,11 @@ def prepare(config: Config, display: Display) -> Prepared:
     )
     _warn(config, packed, display)
     return Prepared(config, packed, source.name)
+
+
+def located(data: str) -> str:
+    """A path made absolute, so that a resume finds it from any folder; names stay as they are."""
+    return data if data in ("", *NAMES) else str(Path(data).expanduser().resolve())
 
 
 def describe_data(packed: Pack) -> dict[str, Any]:
@@ -102,6 +104,10 @@ def _warn(config: Config, packed: Pack, display: Display) -> None:
         )
     if packed.upscaled:
         display.warn(f"{packed.upscaled:,} images are smaller than {config.network.image_size} and are enlarged")
+    if config.training.loss == "wasserstein" and config.network.discriminator_norm == "batch":
+        display.warn(
+            "the gradient penalty is of single images, which batch norm mixes; --discriminator-norm none is meant"
+        )
     if len(packed.images) < config.training.batch_size:
         display.warn(
             f"there are {len(packed.images):,} images, fewer than the batch of {config.training.batch_size}: "
