@@ -31,9 +31,9 @@ def plain_generator(weights, z, side):
 
     x = F.linear(z, weights["project.weight"], weights["project.bias"])
     x = double(norm(x.reshape(len(z), 128, side // 4, side // 4), 0, 1e-5))
-    x = double(F.leaky_relu(norm(conv(x, 2), 3, 0.8), 0.2))
-    x = F.leaky_relu(norm(conv(x, 6), 7, 0.8), 0.2)
-    return torch.tanh(conv(x, 9))
+    x = double(F.leaky_relu(norm(conv(x, 1), 2, 0.8), 0.2))
+    x = F.leaky_relu(norm(conv(x, 4), 5, 0.8), 0.2)
+    return torch.tanh(conv(x, 7))
 
 
 def plain_discriminator(weights, x, train):

@@ -11,6 +11,7 @@ from torch import nn
 from dcgan.config import NetworkConfig
 from dcgan.networks.blocks import (
     Projection,
+    UpsampleConv,
     base_size,
     concat_maps,
     initialise,
@@ -76,12 +77,10 @@ class BlogGenerator(nn.Module):
         self.project = nn.Linear(config.latent_dim, 128 * self.base[0] * self.base[1])
         self.blocks = nn.Sequential(
             nn.BatchNorm2d(128),
-            nn.Upsample(scale_factor=2),
-            nn.Conv2d(128, 128, 3, padding=1),  # (N, 128, H / 2, W / 2)
+            UpsampleConv(128, 128),  # (N, 128, H / 2, W / 2)
             nn.BatchNorm2d(128, config.norm_eps),
             nn.LeakyReLU(0.2, inplace=True),
-            nn.Upsample(scale_factor=2),
-            nn.Conv2d(128, 64, 3, padding=1),  # (N, 64, H, W)
+            UpsampleConv(128, 64),  # (N, 64, H, W)
             nn.BatchNorm2d(64, config.norm_eps),
             nn.LeakyReLU(0.2, inplace=True),
             nn.Conv2d(64, config.image_channels, 3, padding=1),

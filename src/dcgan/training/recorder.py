@@ -57,7 +57,8 @@ class Recorder:
                 self.sample()
             if number % settings.checkpoint_interval == 0:
                 self.save()
-        self.display.training(self.position, done, self._rate, self.metrics)
+        rate = self._rate or self.position.images / self.position.seconds  # until there is a log line
+        self.display.training(self.position, done, rate, self.metrics)
 
     def log(self) -> None:
         """One line of metrics: means since the last."""
