@@ -58,7 +58,7 @@ class UpsampleConv(nn.Conv2d):
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__(inputs, outputs, 3, padding=1)
 
-    def forward(self, input: torch.Tensor) -> torch.Tensor:  # noqa: A002 - as in nn.Conv2d
+    def forward(self, input: torch.Tensor) -> torch.Tensor:
         kernel = _meet(_meet(self.weight.transpose(0, 1), 2), 3)  # (C, C', 4, 4)
         return nn.functional.conv_transpose2d(input, kernel, self.bias, stride=2, padding=1)
 
