@@ -48,6 +48,14 @@ def upsample(config: NetworkConfig, inputs: int, outputs: int) -> nn.ConvTranspo
     )
 
 
+def as_maps(units: torch.Tensor, shape: tuple[int, int, int]) -> torch.Tensor:
+    """Units (N, C·H·W) as maps (N, C, H, W) in channels-last memory, which every layer after them keeps.
+
+    Left as the matrix product wrote them, they would take the whole generator along to the slower layout.
+    """
+    return units.unflatten(1, shape).contiguous(memory_format=torch.channels_last)
+
+
 class UpsampleConv(nn.Conv2d):
     """Nearest-neighbour ×2 followed by a 3×3 convolution (padding 1), computed as one transposed convolution.
 
@@ -84,8 +92,8 @@ class Projection(nn.Module):
 
     def forward(self, z: torch.Tensor) -> torch.Tensor:
         if isinstance(self.norm, nn.BatchNorm1d):
-            return self.norm(self.linear(z)).unflatten(1, self.shape)
-        return self.norm(self.linear(z).unflatten(1, self.shape))
+            return as_maps(self.norm(self.linear(z)), self.shape)
+        return self.norm(as_maps(self.linear(z), self.shape))
 
 
 def one_hot(labels: torch.Tensor, classes: int, like: torch.Tensor) -> torch.Tensor:

@@ -12,6 +12,7 @@ from dcgan.config import NetworkConfig
 from dcgan.networks.blocks import (
     Projection,
     UpsampleConv,
+    as_maps,
     base_size,
     concat_maps,
     initialise,
@@ -89,7 +90,7 @@ class BlogGenerator(nn.Module):
         initialise(self, linear=False)
 
     def forward(self, z: torch.Tensor, labels: torch.Tensor | None = None) -> torch.Tensor:
-        x = self.project(z).unflatten(1, (128, *self.base))  # (N, 128, H / 4, W / 4)
+        x = as_maps(self.project(z), (128, *self.base))  # (N, 128, H / 4, W / 4)
         return self.blocks(x)  # (N, C, H, W)
 
 
@@ -132,8 +133,8 @@ class MnistGenerator(nn.Module):
     def __init__(self, config: NetworkConfig) -> None:
         super().__init__()
         self.classes = k = config.classes
-        self.base = base_size(config.size, 2)
-        w, units = config.width, 2 * config.width * self.base[0] * self.base[1]
+        w, base = config.width, base_size(config.size, 2)
+        self.shape, units = (2 * w, *base), 2 * w * base[0] * base[1]
         self.hidden = nn.Linear(config.latent_dim + k, 16 * w, bias=False)  # 1024 at width 64
         self.hidden_norm = norm1d(config, 16 * w)
         self.project = nn.Linear(16 * w + k, units, bias=False)
@@ -147,6 +148,6 @@ class MnistGenerator(nn.Module):
         y = one_hot(labels, self.classes, z)
         h = self.hidden_norm(self.hidden(torch.cat([z, y], 1))).relu()  # (N, 16w)
         h = self.project_norm(self.project(torch.cat([h, y.to(h.dtype)], 1))).relu()
-        h = h.unflatten(1, (-1, *self.base))  # (N, 2w, H / 4, W / 4)
+        h = as_maps(h, self.shape)  # (N, 2w, H / 4, W / 4)
         h = self.up_norm(self.up(concat_maps(h, y.to(h.dtype)))).relu()  # (N, w, H / 2, W / 2)
         return (self.to_image(concat_maps(h, y.to(h.dtype))) / 2).tanh()  # (N, C, H, W)

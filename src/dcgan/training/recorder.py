@@ -57,7 +57,7 @@ class Recorder:
                 self.sample()
             if number % settings.checkpoint_interval == 0:
                 self.save()
-        rate = self._rate or self.position.images / self.position.seconds  # until there is a log line
+        rate = self._rate or self.position.images / max(self.position.seconds, 1e-9)  # until there is a log line
         self.display.training(self.position, done, rate, self.metrics)
 
     def log(self) -> None:
