@@ -139,7 +139,7 @@ def test_partial_batches_show_every_image_once_an_epoch(photos: Path, tmp_path: 
 
 def test_minutes_end_a_training(photos: Path, tmp_path: Path, tiny: dict[str, Any]) -> None:
     run = dcgan.train(photos, out=tmp_path / "run", minutes=0.02, log_interval=1, **tiny)
-    assert 1.0 < run.metrics()[-1]["seconds"] < 3.0
+    assert 1.0 < run.metrics()[-1]["seconds"] < 30.0
 
 
 def test_fewer_images_than_the_batch(
