@@ -96,6 +96,11 @@ class _Pretrained(nn.Module):
         network = network.to(resolve_device(device)).to(memory_format=torch.channels_last)
         return cls(network, info).eval()
 
+    def _require_labels(self, labels: torch.Tensor | None, n: int) -> None:
+        """A conditional network wants a label for each of its n inputs."""
+        if self.info.network.classes and (labels is None or labels.shape != (n,)):
+            raise ValueError(f"this {type(self).__name__.lower()} is class-conditional: give labels of shape ({n},)")
+
     def save_pretrained(self, folder: str | Path) -> None:
         """Write the weights and `model.json` into a folder, made if need be; each file whole or absent."""
         folder = Path(folder)
@@ -122,8 +127,7 @@ class Generator(_Pretrained):
         config = self.info.network
         if z.ndim != 2 or z.shape[1] != config.latent_dim:
             raise ValueError(f"z has shape {tuple(z.shape)}; this generator wants (N, {config.latent_dim})")
-        if config.classes and (labels is None or labels.shape != z.shape[:1]):
-            raise ValueError(f"this generator is class-conditional: give labels of shape ({len(z)},)")
+        self._require_labels(labels, len(z))
         return self.network(z, labels)
 
     def sample(
@@ -184,8 +188,7 @@ class Discriminator(_Pretrained):
         if images.shape[1:] != (channels, height, width):
             wanted = f"(N, {channels}, {height}, {width})"
             raise ValueError(f"images have shape {tuple(images.shape)}; this discriminator wants {wanted}")
-        if config.classes and (labels is None or labels.shape != images.shape[:1]):
-            raise ValueError(f"this discriminator is class-conditional: give labels of shape ({len(images)},)")
+        self._require_labels(labels, len(images))
         return self.network(images, labels)
 
 

@@ -12,16 +12,10 @@ from PIL import Image
 from dcgan.data import pack as packing
 from dcgan.data.pack import inspect, pack
 from dcgan.data.source import ArraySource
-from dcgan.data.sources import find_source
 from dcgan.errors import InputError
-from tests.data.samples import encoded, tarred, write_pictures, zipped
+from tests.data.samples import encoded, find, tarred, write_pictures, zipped
 
 RNG = np.random.default_rng(0)
-
-
-def find(*args: Any, **options: Any) -> Any:
-    """`find_source`, without the type: these tests know which kind they get."""
-    return find_source(*args, **options)
 
 
 @pytest.fixture(autouse=True)

@@ -13,14 +13,8 @@ import pytest
 
 from dcgan.data import pack as packing
 from dcgan.data.pack import pack
-from dcgan.data.sources import find_source
 from dcgan.errors import InputError
-from tests.data.samples import encoded, noise, write_pictures
-
-
-def find(*args: Any, **options: Any) -> Any:
-    """`find_source`, without the type: these tests know which kind they get."""
-    return find_source(*args, **options)
+from tests.data.samples import encoded, find, noise, write_pictures
 
 
 @pytest.fixture(autouse=True)
