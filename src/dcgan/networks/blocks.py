@@ -56,27 +56,6 @@ def as_maps(units: torch.Tensor, shape: tuple[int, int, int]) -> torch.Tensor:
     return units.unflatten(1, shape).contiguous(memory_format=torch.channels_last)
 
 
-class UpsampleConv(nn.Conv2d):
-    """Nearest-neighbour ×2 followed by a 3×3 convolution (padding 1), computed as one transposed convolution.
-
-    (N, C, H, W) → (N, C', 2H, 2W). The same function of the same 3×3 weights, zero padding included, at 4
-    taps an output pixel instead of 9, and without the enlarged maps in memory.
-    """
-
-    def __init__(self, inputs: int, outputs: int) -> None:
-        super().__init__(inputs, outputs, 3, padding=1)
-
-    def forward(self, input: torch.Tensor) -> torch.Tensor:
-        kernel = _meet(_meet(self.weight.transpose(0, 1), 2), 3)  # (C, C', 4, 4)
-        return nn.functional.conv_transpose2d(input, kernel, self.bias, stride=2, padding=1)
-
-
-def _meet(kernel: torch.Tensor, axis: int) -> torch.Tensor:
-    """Three taps over doubled pixels as four over the pixels: neighbouring taps meet on the same one."""
-    before, here, after = kernel.unbind(axis)
-    return torch.stack([after, here + after, before + here, before], axis)
-
-
 class Projection(nn.Module):
     """The latent as the first feature maps: a matrix product, reshaped to (N, C, H, W), and its norm."""
 

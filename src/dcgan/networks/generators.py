@@ -11,7 +11,6 @@ from torch import nn
 from dcgan.config import NetworkConfig
 from dcgan.networks.blocks import (
     Projection,
-    UpsampleConv,
     as_maps,
     base_size,
     concat_maps,
@@ -21,6 +20,7 @@ from dcgan.networks.blocks import (
     one_hot,
     upsample,
 )
+from dcgan.networks.convolutions import ThinConv, UpsampleConv
 
 
 def strided_widths(config: NetworkConfig) -> list[int]:
@@ -84,7 +84,7 @@ class BlogGenerator(nn.Module):
             UpsampleConv(128, 64),  # (N, 64, H, W)
             nn.BatchNorm2d(64, config.norm_eps),
             nn.LeakyReLU(0.2, inplace=True),
-            nn.Conv2d(64, config.image_channels, 3, padding=1),
+            ThinConv(64, config.image_channels),
             nn.Tanh(),
         )
         initialise(self, linear=False)
@@ -116,7 +116,7 @@ class ImageNet32Generator(nn.Module):
             mix(2 * w, w),
             double(w, w),  # (N, w, H, W)
         )
-        self.to_image = nn.Conv2d(w, config.image_channels, 3, padding=1, bias=config.conv_bias)
+        self.to_image = ThinConv(w, config.image_channels, bias=config.conv_bias)
         initialise(self)
 
     def forward(self, z: torch.Tensor, labels: torch.Tensor | None = None) -> torch.Tensor:
