@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from dcgan.data.batches import Batches
+from dcgan.data.batches import Batches, ReadAhead, open_batches
 
 
 def numbered(n: int) -> tuple[np.ndarray, np.ndarray]:
@@ -70,3 +70,48 @@ def test_it_goes_on_where_it_was(after: int, partial: bool) -> None:
     taken(whole, after)
     resumed.restore(whole.state())
     assert taken(whole, 9) == taken(resumed, 9)
+
+
+def test_a_set_on_the_device_gives_the_same_batches() -> None:
+    images, labels = numbered(10)
+    resident = Batches(images, labels, batch_size=4, seed=3, device=torch.device("cpu"))
+    images[:] = 99  # it has a copy of its own
+    host = Batches(*numbered(10), batch_size=4, seed=3)
+    for (ours, our_labels), (theirs, their_labels) in itertools.islice(zip(resident, host, strict=False), 9):
+        assert torch.equal(ours, theirs)
+        assert ours.dtype == torch.uint8
+        assert ours.permute(0, 2, 3, 1).is_contiguous()
+        assert our_labels is not None
+        assert their_labels is not None
+        assert torch.equal(our_labels, their_labels)
+    assert next(Batches(numbered(4)[0], None, 4, 0, device=torch.device("cpu")))[1] is None
+
+
+@pytest.mark.parametrize("after", range(8))
+def test_reading_ahead_changes_no_batch_and_no_place(after: int) -> None:
+    def plain() -> Batches:
+        return Batches(*numbered(10), batch_size=4, seed=3)
+
+    here, ahead = plain(), ReadAhead(plain())
+    assert taken(here, after) == [images[:, 0, 0, 0].tolist() for images, _ in itertools.islice(ahead, after)]
+    assert ahead.state() == here.state()
+    resumed = ReadAhead(plain())
+    next(resumed)
+    resumed.restore(ahead.state())
+    assert resumed.state() == here.state()
+    assert [images[:, 0, 0, 0].tolist() for images, _ in itertools.islice(resumed, 9)] == taken(here, 9)
+
+
+def test_reading_ahead_hands_on_what_went_wrong() -> None:
+    class Broken(Batches):
+        def __next__(self) -> tuple[torch.Tensor, torch.Tensor | None]:
+            raise OSError("the drive is gone")
+
+    with pytest.raises(OSError, match="the drive is gone"):
+        next(ReadAhead(Broken(*numbered(10), batch_size=4, seed=3)))
+
+
+def test_a_cpu_reads_from_the_memory_map() -> None:
+    batches = open_batches(*numbered(10), torch.device("cpu"), batch_size=4, seed=0)
+    assert isinstance(batches, Batches)
+    assert batches._resident is None

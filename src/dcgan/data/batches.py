@@ -3,18 +3,39 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any
 
 import numpy as np
 import torch
 
+Batch = tuple[torch.Tensor, torch.Tensor | None]
+Place = dict[str, int]
 
-class Batches(Iterator[tuple[torch.Tensor, torch.Tensor | None]]):
+
+def open_batches(
+    images: np.ndarray, labels: np.ndarray | None, device: torch.device, **options: Any
+) -> Batches | ReadAhead:
+    """Batches in the way that suits the device; `options` are those of Batches, and the batches are the same.
+
+    A GPU gets the whole set if that takes no more than half of its free memory, and otherwise batches that
+    are read and pinned ahead of need. A CPU reads them from the memory map when it wants them.
+    """
+    if device.type != "cuda":
+        return Batches(images, labels, **options)
+    if images.nbytes <= torch.cuda.mem_get_info(device)[0] / 2:
+        return Batches(images, labels, **options, device=device)
+    return ReadAhead(Batches(images, labels, **options), pin=True)
+
+
+class Batches(Iterator[Batch]):
     """Batches of images uint8 (N, C, H, W) in channels-last memory, and labels int64 (N,) if there are any.
 
     Every epoch is a permutation of its own, made from the seed and the epoch's number, so that the
     place in the data, and with it a resume, is the epoch and an offset. With `partial` an epoch ends with
     a smaller batch if need be (of at least 2: batch norm has no use for one); otherwise a batch runs on into
     the next epoch, and a set smaller than a batch is simply gone through several times in one.
+    With a `device` the set is copied there as a whole, once.
     """
 
     def __init__(
@@ -24,25 +45,36 @@ class Batches(Iterator[tuple[torch.Tensor, torch.Tensor | None]]):
         batch_size: int,
         seed: int,
         partial: bool = False,
+        device: torch.device | None = None,
     ) -> None:
-        self.images, self.labels = images, labels
+        self.images, self.labels, self._resident = images, labels, None
+        if device:
+            self._resident = [None if a is None else torch.tensor(a, device=device) for a in (images, labels)]
         self.batch_size, self.seed, self.partial = batch_size, seed, partial
         self.epoch = self.offset = 0
         self._order = self._permutation()
 
-    def __next__(self) -> tuple[torch.Tensor, torch.Tensor | None]:
+    def __next__(self) -> Batch:
         rows = self._take(self.batch_size)
         # Sorted rows read a memory map front to back; the order within a batch means nothing.
         rows.sort()
+        if self._resident:
+            return self._gather(*self._resident, torch.from_numpy(rows))
         images = torch.from_numpy(self.images[rows]).permute(0, 3, 1, 2)
         labels = None if self.labels is None else torch.from_numpy(self.labels[rows])
         return images, labels
 
-    def state(self) -> dict[str, int]:
+    @staticmethod
+    def _gather(images: torch.Tensor, labels: torch.Tensor | None, rows: torch.Tensor) -> Batch:
+        where = rows.pin_memory() if images.is_cuda else rows  # so that the copy waits for nothing
+        where = where.to(images.device, non_blocking=True)
+        return images[where].permute(0, 3, 1, 2), None if labels is None else labels[where]
+
+    def state(self) -> Place:
         """The place in the data, for `restore`."""
         return {"epoch": self.epoch, "offset": self.offset}
 
-    def restore(self, state: dict[str, int]) -> None:
+    def restore(self, state: Place) -> None:
         """Go to a place that `state` gave."""
         self.epoch, self.offset = state["epoch"], state["offset"]
         self._order = self._permutation()
@@ -60,3 +92,37 @@ class Batches(Iterator[tuple[torch.Tensor, torch.Tensor | None]]):
     def _permutation(self) -> np.ndarray:
         rng = np.random.Generator(np.random.Philox(key=self.seed, counter=[0, 0, 1, self.epoch]))
         return rng.permutation(len(self.images))
+
+
+class ReadAhead(Iterator[Batch]):
+    """The batches of another, each read by a thread while the one before it is trained on; same places."""
+
+    def __init__(self, batches: Batches, pin: bool = False) -> None:
+        self.batches, self.pin = batches, pin
+        self._thread = ThreadPoolExecutor(1, "dcgan-batches")
+        self._coming: tuple[Place, Future[Batch]] | None = None
+
+    def __next__(self) -> Batch:
+        batch = (self._coming or self._start())[1].result()
+        self._coming = self._start()
+        return batch
+
+    def state(self) -> Place:
+        """The place of the next batch that will be handed out."""
+        return self._coming[0] if self._coming else self.batches.state()
+
+    def restore(self, state: Place) -> None:
+        """Go to a place that `state` gave."""
+        if self._coming:
+            self._coming[1].result()
+        self._coming = None
+        self.batches.restore(state)
+
+    def _start(self) -> tuple[Place, Future[Batch]]:
+        return self.batches.state(), self._thread.submit(self._read)
+
+    def _read(self) -> Batch:
+        images, labels = next(self.batches)
+        if self.pin:
+            images, labels = images.pin_memory(), None if labels is None else labels.pin_memory()
+        return images, labels

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 import torch
 
 from dcgan.config import Config, TrainingConfig
-from dcgan.data.batches import Batches
+from dcgan.data.batches import open_batches
 from dcgan.data.pack import Pack
-from dcgan.device import resolve_device, resolve_precision
+from dcgan.device import prepare, resolve_device, resolve_precision
 from dcgan.training.checkpoint import Checkpoint, Position
 from dcgan.training.progress import Display
 from dcgan.training.recorder import Recorder
@@ -40,10 +40,18 @@ def fit(config: Config, run: Run, pack: Pack, display: Display, checkpoint: Chec
     settings = config.training
     device = resolve_device(settings.device)
     dtype = resolve_precision(settings.precision, device)
+    prepare(device)
     with torch.random.fork_rng(), stop_signals() as stop, display:
         torch.manual_seed(settings.seed)
-        step = TrainingStep(config, device, dtype)
-        batches = Batches(pack.images, pack.labels, settings.batch_size, settings.seed, config.data.partial_batches)
+        step = TrainingStep(config, device, dtype, display.warn)
+        batches = open_batches(
+            pack.images,
+            pack.labels,
+            device,
+            batch_size=settings.batch_size,
+            seed=settings.seed,
+            partial=config.data.partial_batches,
+        )
         recorder = Recorder(config, run, pack, display, step, batches)
         if checkpoint:
             recorder.restore(checkpoint)

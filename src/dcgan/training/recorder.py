@@ -9,7 +9,7 @@ from typing import Any
 
 import dcgan
 from dcgan.config import Config, NetworkConfig
-from dcgan.data.batches import Batches
+from dcgan.data.batches import Batches, ReadAhead
 from dcgan.data.pack import Pack
 from dcgan.errors import InputError, TrainingError
 from dcgan.pretrained import Discriminator, Generator, ModelInfo
@@ -23,7 +23,13 @@ class Recorder:
     """Everything a training writes and shows. Owns the position, and the means of the last log line."""
 
     def __init__(
-        self, config: Config, run: Run, pack: Pack, display: Display, step: TrainingStep, batches: Batches
+        self,
+        config: Config,
+        run: Run,
+        pack: Pack,
+        display: Display,
+        step: TrainingStep,
+        batches: Batches | ReadAhead,
     ) -> None:
         self.config, self.run, self.display, self.step, self.batches = config, run, display, step, batches
         self.position, self.metrics = Position(), dict[str, float]()

@@ -2,20 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any
+import warnings
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
 
 import torch
 from torch import nn
 
 from dcgan.config import Config
+from dcgan.data.batches import Batch
 from dcgan.images import to_float
 from dcgan.losses import discriminator_loss, generator_loss, gradient_penalty, r1_penalty
 from dcgan.networks import build_discriminator, build_generator
+from dcgan.training.capture import Captured
 from dcgan.training.ema import Average
 
-Batch = tuple[torch.Tensor, torch.Tensor | None]
-SUMS = ("loss_d", "loss_g", "d_real", "d_fake")
+SUMS_G, SUMS_D = ("loss_g",), ("loss_d", "d_real", "d_fake")
+
+
+class Move(NamedTuple):
+    """Who is updated on a batch."""
+
+    generator: bool
+    discriminator: bool
+
+    @property
+    def sums(self) -> tuple[str, ...]:
+        """The names that such an update adds to."""
+        return SUMS_G * self.generator + SUMS_D * self.discriminator
+
+
+DROPOUT = nn.Dropout | nn.Dropout1d | nn.Dropout2d | nn.Dropout3d
+BOTH, G_ALONE, D_ALONE = Move(True, True), Move(True, False), Move(False, True)
 
 
 class TrainingStep:
@@ -24,9 +42,16 @@ class TrainingStep:
     A step with `joint` updates is the blog post's: G on a fresh latent, then D on the real batch and on the
     same drawings, made before G's update. With `alternate` it is the authors': each batch trains G or D.
     Nothing in a step waits for the device; `means` reads what the steps since the last reading summed up.
+    On a GPU a move is recorded once and replayed from then on (`Captured`).
     """
 
-    def __init__(self, config: Config, device: torch.device, dtype: torch.dtype = torch.float32) -> None:
+    def __init__(
+        self,
+        config: Config,
+        device: torch.device,
+        dtype: torch.dtype = torch.float32,
+        report: Callable[[str], None] = warnings.warn,
+    ) -> None:
         self.settings, self.net, self.device, self.dtype = config.training, config.network, device, dtype
         self.flip = config.data.flip
         self.generator = _placed(build_generator(config.network), device)
@@ -35,31 +60,44 @@ class TrainingStep:
         self.optimizer_g = self._adam(self.generator, self.settings.lr)
         self.optimizer_d = self._adam(self.discriminator, self.settings.lr_d or self.settings.lr)
         self.noise = torch.Generator(device).manual_seed(self.settings.seed)
-        self.updates = 0
-        self._sums = {name: torch.zeros((), device=device) for name in SUMS}
-        self._counts = dict.fromkeys(SUMS, 0)
+        self.updates, self._factor = 0, 1.0
+        self._repeatable = not any(isinstance(module, DROPOUT) for module in self.discriminator.modules())
+        self._play = Captured(self.play, self.noise, report) if device.type == "cuda" else self.play
+        self._sums = {name: torch.zeros((), device=device) for name in SUMS_G + SUMS_D}
+        self._counts = dict.fromkeys(SUMS_G + SUMS_D, 0)
 
     def __call__(self, batches: Iterator[Batch]) -> int:
         """Train one step on the next batch or batches; returns how many real images it took."""
-        real, labels = self._next(batches)
-        shown = len(real)
-        if self.settings.updates == "alternate":
-            if self.updates % (self.settings.d_steps + 1) == 0:
-                self.update_generator(real, labels)
-            else:
-                self.update_discriminator(real, self.draw(shown, labels), labels)
-        else:
-            drawn = self.update_generator(real, labels)
-            self.update_discriminator(real, drawn, labels)
-            for _ in range(self.settings.d_steps - 1):
-                real, labels = self._next(batches)
-                shown += len(real)
-                self.update_discriminator(real, self.draw(len(real), labels), labels)
+        shown = 0
+        for move in self._moves():
+            images, labels = next(batches)
+            self._play(move, images, labels if self.net.conditional else None)
+            shown += len(images)
+            for name in move.sums:
+                self._counts[name] += 1
+            if move.generator:
+                self.average.update()
         self.updates += 1
         return shown
 
-    def update_generator(self, real: torch.Tensor, labels: torch.Tensor | None) -> torch.Tensor:
-        """One update of G and of its average; returns the images it drew, detached."""
+    def play(self, move: Move, images: torch.Tensor, labels: torch.Tensor | None) -> None:
+        """Update what the move says on a batch of uint8 images, without a look at any value: a graph can hold it."""
+        real, labels = self._prepare(images, labels)
+        if move.generator:
+            drawn, fake_logits = self.update_generator(real, labels, again=move.discriminator)
+        else:
+            drawn, fake_logits = self.draw(len(real), labels), None
+        if move.discriminator:
+            self.update_discriminator(real, drawn, labels, fake_logits)
+
+    def update_generator(
+        self, real: torch.Tensor, labels: torch.Tensor | None, again: bool = False
+    ) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """One update of G; returns the images it drew, detached, and D's logits of them.
+
+        The logits come with their graph if D is to be updated on them `again`, and if it would give the same
+        ones: without dropout D need not look twice at the same images. Otherwise they are None.
+        """
         with self._autocast():
             drawn = self.generator(self.latent(len(real)), labels)
             fake_logits = self.discriminator(drawn, labels).float()
@@ -68,26 +106,34 @@ class TrainingStep:
                 with torch.no_grad():
                     real_logits = self.discriminator(real, labels).float()
         loss = generator_loss(self.settings.loss, fake_logits, real_logits)
+        shared = again and self._repeatable
         self.optimizer_g.zero_grad()
-        loss.backward(inputs=list(self.generator.parameters()))  # D's own gradients are not wanted here
+        # D's own gradients are not wanted here.
+        loss.backward(inputs=list(self.generator.parameters()), retain_graph=shared)
         self.optimizer_g.step()
-        self.average.update()
         self._add(loss_g=loss)
-        return drawn.detach()
+        return drawn.detach(), fake_logits if shared else None
 
-    def update_discriminator(self, real: torch.Tensor, drawn: torch.Tensor, labels: torch.Tensor | None) -> None:
+    def update_discriminator(
+        self,
+        real: torch.Tensor,
+        drawn: torch.Tensor,
+        labels: torch.Tensor | None,
+        fake_logits: torch.Tensor | None = None,
+    ) -> None:
         """One update of D on real and drawn images, in two passes: each has batch statistics of its own."""
         settings = self.settings
         with self._autocast():
             real_logits = self.discriminator(real, labels).float()
-            fake_logits = self.discriminator(drawn, labels).float()
+            if fake_logits is None:
+                fake_logits = self.discriminator(drawn, labels).float()
         halves = discriminator_loss(settings.loss, real_logits, fake_logits, settings.label_smoothing)
         loss = halves[0] + halves[1]
         if settings.d_loss_reduction == "mean":
             loss = loss / 2
         objective = loss + self._penalties(real, drawn, labels)
         self.optimizer_d.zero_grad()
-        objective.backward()
+        objective.backward(inputs=list(self.discriminator.parameters()))
         self.optimizer_d.step()
         self._add(loss_d=loss, d_real=real_logits.sigmoid().mean(), d_fake=fake_logits.sigmoid().mean())
 
@@ -106,9 +152,13 @@ class TrainingStep:
 
     def set_rate(self, factor: float) -> None:
         """Scale both learning rates for the steps to come."""
+        if factor == self._factor:
+            return
+        self._factor = factor
         for optimizer, lr in ((self.optimizer_g, self.settings.lr), (self.optimizer_d, self.settings.lr_d)):
             for group in optimizer.param_groups:
-                group["lr"] = (lr or self.settings.lr) * factor
+                rate = (lr or self.settings.lr) * factor
+                group["lr"] = group["lr"].fill_(rate) if isinstance(group["lr"], torch.Tensor) else rate
 
     def peek(self) -> dict[str, float]:
         """Mean losses and D's mean probabilities since the last `means`; what was not updated is left out."""
@@ -119,7 +169,7 @@ class TrainingStep:
         result = self.peek()
         for total in self._sums.values():
             total.zero_()
-        self._counts = dict.fromkeys(SUMS, 0)
+        self._counts = dict.fromkeys(SUMS_G + SUMS_D, 0)
         return result
 
     def tensors(self) -> dict[str, torch.Tensor]:
@@ -153,15 +203,19 @@ class TrainingStep:
         if "cuda" in tensors and self.device.type == "cuda":
             torch.cuda.set_rng_state(tensors["cuda"], self.device)
 
-    def _next(self, batches: Iterator[Batch]) -> Batch:
-        """The next batch on the device, as floats, some images mirrored if asked for."""
-        images, labels = next(batches)
+    def _moves(self) -> list[Move]:
+        """Who is updated in this step, a batch each."""
+        if self.settings.updates == "alternate":
+            return [D_ALONE if self.updates % (self.settings.d_steps + 1) else G_ALONE]
+        return [BOTH] + [D_ALONE] * (self.settings.d_steps - 1)
+
+    def _prepare(self, images: torch.Tensor, labels: torch.Tensor | None) -> Batch:
+        """A batch on the device, as floats, some images mirrored if asked for."""
         real = to_float(images.to(self.device, non_blocking=True)).contiguous(memory_format=torch.channels_last)
         if self.flip:
             mirrored = torch.rand(len(real), 1, 1, 1, device=self.device, generator=self.noise) < 0.5
             real = torch.where(mirrored, real.flip(3), real)
-        wanted = labels if self.net.conditional else None
-        return real, None if wanted is None else wanted.to(self.device, non_blocking=True)
+        return real, None if labels is None else labels.to(self.device, non_blocking=True)
 
     def _penalties(self, real: torch.Tensor, drawn: torch.Tensor, labels: torch.Tensor | None) -> torch.Tensor | float:
         """R1 and the gradient penalty, weighted; second derivatives are taken in float32."""
@@ -175,9 +229,15 @@ class TrainingStep:
         return penalty
 
     def _adam(self, network: nn.Module, lr: float) -> torch.optim.Adam:
-        s = self.settings
-        fused = self.device.type in ("cpu", "cuda")
-        return torch.optim.Adam(network.parameters(), lr, (s.beta1, s.beta2), weight_decay=s.weight_decay, fused=fused)
+        s, on_gpu = self.settings, self.device.type == "cuda"
+        return torch.optim.Adam(
+            network.parameters(),
+            torch.tensor(lr, device=self.device) if on_gpu else lr,  # a graph reads a tensor anew each time
+            (s.beta1, s.beta2),
+            weight_decay=s.weight_decay,
+            fused=on_gpu or self.device.type == "cpu",
+            capturable=on_gpu,
+        )
 
     def _autocast(self) -> torch.autocast:
         return torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32)
@@ -185,7 +245,6 @@ class TrainingStep:
     def _add(self, **values: torch.Tensor) -> None:
         for name, value in values.items():
             self._sums[name] += value.detach()
-            self._counts[name] += 1
 
     def _networks(self) -> dict[str, nn.Module]:
         networks = {"generator": self.generator, "discriminator": self.discriminator}
