@@ -29,9 +29,9 @@ from dcgan.presets import load_preset
 from dcgan.training.step import TrainingStep
 
 Loop = Callable[[], None]
-NETWORKS = {
+NETWORKS: dict[str, dict[str, Any]] = {
     "post": {"preset": "blog", "batch_size": 64, "image_size": 32, "channels": 1},
-    "tutorial": {"preset": "fast", "batch_size": 128, "image_size": 64, "channels": 3, "width": 64},
+    "tutorial": {"preset": "fast", "batch_size": 128, "image_size": 64, "channels": 3, "width": 64, "loss": "bce"},
     "paper": {"preset": "paper", "batch_size": 128, "image_size": 64, "channels": 3},
 }
 """Settings of ours that give the networks and the batch of each baseline."""
@@ -99,8 +99,8 @@ def baseline(name: str, images: np.ndarray, device: torch.device) -> Loop:
             nn.init.normal_(module.weight, 0.0, 0.02)
     loss = nn.BCELoss()
     adam_g, adam_d = (torch.optim.Adam(n.parameters(), lr=2e-4, betas=(0.5, 0.999)) for n in (generator, discriminator))
-    batch = int(NETWORKS[name]["batch_size"])
-    batches = endless(images, int(NETWORKS[name]["image_size"]), batch)
+    batch = NETWORKS[name]["batch_size"]
+    batches = endless(images, NETWORKS[name]["image_size"], batch)
     valid, fake = torch.ones(batch, 1, device=device), torch.zeros(batch, 1, device=device)
     shown: list[float] = []
 
@@ -138,7 +138,7 @@ def ours(name: str, data: str | None, images: np.ndarray, device: torch.device, 
     """One step of `dcgan train`."""
     prepare(device)
     settings = dict(NETWORKS[name])
-    config = load_preset(str(settings.pop("preset"))).replace(**settings)
+    config = load_preset(settings.pop("preset")).replace(**settings)
     labels = None
     if data:
         packed = pack(find_source(data), config.network.size, config.network.image_channels)
@@ -196,7 +196,7 @@ def main() -> None:
     if options.loop == "script":
         serve_script(options.script, options.mnist)
         return
-    side, channels = int(NETWORKS[options.networks]["image_size"]), int(NETWORKS[options.networks]["channels"])
+    side, channels = NETWORKS[options.networks]["image_size"], NETWORKS[options.networks]["channels"]
     images = np.random.default_rng(0).integers(0, 256, (4096, side, side, channels), dtype=np.uint8)
     if options.loop == "baseline":
         if options.data:

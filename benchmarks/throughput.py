@@ -28,6 +28,7 @@ class Contestant:
 
     def __init__(self, *arguments: str) -> None:
         command = [sys.executable, str(Path(__file__).with_name("loops.py")), *arguments]
+        self.command = " ".join(command)
         self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
     def seconds(self, steps: int) -> float:
@@ -38,7 +39,7 @@ class Contestant:
         self.process.stdin.flush()
         answer = self.process.stdout.readline()
         if not answer:
-            raise SystemExit(f"{self.process.args} ended with {self.process.wait()}")
+            raise SystemExit(f"{self.command} ended with {self.process.wait()}")
         return float(answer)
 
     def end(self) -> None:
@@ -86,7 +87,7 @@ def main() -> None:
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
-    batch = int(NETWORKS[options.networks]["batch_size"])
+    batch = NETWORKS[options.networks]["batch_size"]
     loops = contestants(options)
     rates = compare(loops, batch, options.pairs, options.steps)
     for loop in loops.values():

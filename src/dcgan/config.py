@@ -50,7 +50,7 @@ class NetworkConfig:
     """Dimensions of the latent z."""
     latent: Literal["normal", "uniform"] = "normal"
     """Distribution of z: N(0, 1), or uniform on [-1, 1] as in the paper."""
-    width: int = within(32, "[1, 1024]")
+    width: int = within(24, "[1, 1024]")
     """Feature maps in the layer next to the image; doubles at each halving of the resolution, up to 8 times."""
     kernel_size: Literal[3, 4, 5] = 4
     """Kernel of the stride-2 convolutions; the paper has 5, and 4 divides evenly by the stride."""
@@ -108,12 +108,12 @@ class TrainingConfig:
     """Length in passes over the data."""
     minutes: float | None = within(None, "(0, 1e6]")
     """Length in minutes of training."""
-    batch_size: int = within(64, "[2, 65536]")
+    batch_size: int = within(16, "[2, 65536]")
     """Real images in each step."""
     lr: float = within(2e-3, "(0, 1]")
     """Adam's learning rate."""
-    lr_d: float | None = within(None, "(0, 1]")
-    """Another learning rate for the discriminator."""
+    lr_d: float | None = within(1e-3, "(0, 1]")
+    """The discriminator's learning rate; none: the same."""
     beta1: float = within(0.5, "[0, 1)")
     """Adam's decay of the first moment."""
     beta2: float = within(0.99, "[0, 1)")
@@ -124,12 +124,12 @@ class TrainingConfig:
     """How the learning rate falls to 0 at the end of the training."""
     lr_decay_start: float = within(0.0, "[0, 1)")
     """Share of the training after which it starts to fall."""
-    loss: Literal["bce", "hinge", "least-squares", "wasserstein", "relativistic"] = "bce"
+    loss: Literal["bce", "hinge", "least-squares", "wasserstein", "relativistic"] = "least-squares"
     """bce: non-saturating; wasserstein: with gradient penalty; relativistic: pairs of real and drawn images."""
     d_loss_reduction: Literal["mean", "sum"] = "mean"
     """The discriminator's loss is the mean of its halves, real and drawn, or their sum as in the authors' code."""
-    label_smoothing: float = within(0.0, "[0, 0.5]")
-    """Real images' target is 1 minus this (losses bce and least-squares)."""
+    label_smoothing: float = within(0.1, "[0, 0.5]")
+    """Real images' target is 1 minus this, in the losses that have one: bce and least-squares."""
     r1: float = within(0.0, "[0, 1e6]")
     """Weight of the R1 penalty: r1/2 times the squared gradient of D at real images."""
     gradient_penalty: float = within(10.0, "[0, 1e6]")
@@ -306,8 +306,6 @@ def _contradictions(config: Config) -> list[str]:
     given = [name for name in LENGTHS if getattr(training, name) is not None]
     if len(given) > 1:
         problems.append(f"length: give one of {', '.join(LENGTHS)}, not {' and '.join(given)}")
-    if training.label_smoothing and training.loss not in ("bce", "least-squares"):
-        problems.append(f"label_smoothing: has no meaning for the {training.loss} loss (bce and least-squares have it)")
     if network.family == "mnist" and not network.conditional:
         problems.append("conditional: the mnist family is class-conditional only (--conditional)")
     if network.family in ("blog", "imagenet32") and network.conditional:

@@ -12,7 +12,10 @@ from typing import Any
 from dcgan.config import Config
 from dcgan.errors import InputError, nearest
 
+_PLAIN: dict[str, Any] = {"loss": "bce", "label_smoothing": 0.0, "lr_d": None}
+
 _AUTHORS: dict[str, Any] = {
+    **_PLAIN,
     "kernel_size": 5,
     "norm_stats": "batch",
     "norm_eps": 1e-8,
@@ -32,6 +35,7 @@ PRESETS: dict[str, dict[str, Any]] = {
     "fast": {},
     # The blog post, quirks included.
     "blog": {
+        **_PLAIN,
         "family": "blog",
         "image_size": "32",
         "resample": "bilinear",

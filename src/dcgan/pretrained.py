@@ -23,6 +23,7 @@ from dcgan.files import read_tensors, write_atomically, write_tensors
 from dcgan.images import to_array
 from dcgan.latents import BLOCK, latents
 from dcgan.networks import build_discriminator, build_generator
+from dcgan.networks.folding import folded
 
 FORMAT = "dcgan-model-1"
 
@@ -118,6 +119,7 @@ class Generator(_Pretrained):
     """
 
     filename = "generator.safetensors"
+    _ready: tuple[list[tuple[int, int]], nn.Module] | None = None
 
     @classmethod
     def build(cls, config: NetworkConfig) -> nn.Module:
@@ -143,20 +145,35 @@ class Generator(_Pretrained):
     def stream(
         self, n: int, seed: int = 0, *, label: int | str | None = None, truncation: float | None = None
     ) -> Iterator[np.ndarray]:
-        """As `sample`, in pieces of at most BLOCK images: memory stays flat however large n is."""
+        """As `sample`, in pieces: memory stays flat however large n is."""
         if n < 1:
             raise InputError(f"n: {n} images cannot be drawn; at least 1")
         if not 0 <= seed < 2**63:
             raise InputError(f"seed: {seed} is outside [0, 2^63)")
         label = self._class_index(label)
         config, device = self.info.network, next(self.parameters()).device
-        for start in range(0, n, BLOCK):
-            # A whole block even for one image: its batch, and so its rounding, is always the same.
-            z = latents(BLOCK, config.latent_dim, seed, start, config.latent, truncation)
-            labels = class_labels(config.classes, BLOCK, start, label)
+        network, size = self._drawing(), self._batch()
+        for start in range(0, n, size):
+            # A whole batch even for one image: its company, and so its rounding, is always the same.
+            z = latents(size, config.latent_dim, seed, start, config.latent, truncation)
+            labels = class_labels(config.classes, size, start, label)
             with torch.inference_mode():
-                images = self(z.to(device), None if labels is None else labels.to(device))
+                images = network(z.to(device), None if labels is None else labels.to(device))
             yield to_array(images[: n - start])
+
+    def _drawing(self) -> nn.Module:
+        """The network with its norms folded in, made anew when a weight has changed since."""
+        state = [(tensor.data_ptr(), tensor._version) for tensor in self.network.state_dict().values()]
+        if self._ready is None or self._ready[0] != state:
+            self._ready = state, folded(self.network)
+        return self._ready[1]
+
+    def _batch(self) -> int:
+        """Images drawn at once: a block of latents, and more on a GPU if the batch's statistics do not matter."""
+        config = self.info.network
+        if config.norm_stats == "batch" or next(self.parameters()).device.type == "cpu":
+            return BLOCK
+        return BLOCK * min(16, max(1, 2**16 // (config.size[0] * config.size[1])))
 
     def _class_index(self, label: int | str | None) -> int | None:
         """The number of a class given by name or number; InputError if there is none."""

@@ -122,10 +122,10 @@ def test_an_interrupt_saves_and_says_how_to_go_on(
 ) -> None:
     original = TrainingStep.update_generator
 
-    def interrupted(self: TrainingStep, *arguments: Any) -> Any:
+    def interrupted(self: TrainingStep, *arguments: Any, **named: Any) -> Any:
         if self.updates == 2:
             os.kill(os.getpid(), signal.SIGINT)
-        return original(self, *arguments)
+        return original(self, *arguments, **named)
 
     monkeypatch.setattr(TrainingStep, "update_generator", interrupted)
     out = tmp_path / "run"

@@ -297,9 +297,9 @@ def test_settings_of_the_defaults_at_64_pixels():
     config = Config().replace(image_size=64, channels=3).network
     generator, discriminator = both(config)
     assert [tuple(p.shape) for n, p in generator.named_parameters() if p.ndim == 4] == [
-        (256, 128, 4, 4),
-        (128, 64, 4, 4),
-        (64, 32, 4, 4),
-        (32, 3, 4, 4),
+        (192, 96, 4, 4),
+        (96, 48, 4, 4),
+        (48, 24, 4, 4),
+        (24, 3, 4, 4),
     ]
-    assert discriminator.to_logit.in_features == 256 * 16
+    assert discriminator.to_logit.in_features == 192 * 16

@@ -1,6 +1,7 @@
 """The recorded step, with a stand-in for CUDA's graphs: a recording runs nothing, a replay runs all of it again."""
 
 import contextlib
+from collections.abc import Callable
 
 import pytest
 import torch
@@ -14,6 +15,7 @@ class FakeGraph:
     """Holds the call that was made while it recorded, with the very tensors it was made with."""
 
     registered: torch.Generator | None = None
+    calls: Callable[[], None]
 
     def register_generator_state(self, generator):
         self.registered = generator
@@ -77,7 +79,7 @@ def test_what_cannot_be_recorded_goes_on_and_says_so_once(monkeypatch, fake_grap
         yield
 
     monkeypatch.setattr(torch.cuda, "graph", graph)
-    said = []
+    said: list[str] = []
     captured, totals = sums(torch.Generator(), said.append)
     for _ in range(3 * WARM_UP):
         captured("a", torch.ones(2), None)

@@ -76,7 +76,7 @@ def test_what_is_wrong_with_the_data_is_said(tmp_path: Path, capsys: pytest.Capt
     text = capsys.readouterr().out
     assert "1 images could not be read and are left out (bad\\x1b[2J.png: " in text
     assert "4 images are smaller than 32 and are enlarged" in text
-    assert "there are 4 images, fewer than the batch of 64: each batch goes through them more than once" in text
+    assert "there are 4 images, fewer than the batch of 16: each batch goes through them more than once" in text
     assert "\x1b" not in text
 
 

@@ -47,9 +47,11 @@ class Batches(Iterator[Batch]):
         partial: bool = False,
         device: torch.device | None = None,
     ) -> None:
-        self.images, self.labels, self._resident = images, labels, None
+        self.images, self.labels = images, labels
+        self._resident: Batch | None = None
         if device:
-            self._resident = [None if a is None else torch.tensor(a, device=device) for a in (images, labels)]
+            on_device = None if labels is None else torch.tensor(labels, device=device)
+            self._resident = torch.tensor(images, device=device), on_device
         self.batch_size, self.seed, self.partial = batch_size, seed, partial
         self.epoch = self.offset = 0
         self._order = self._permutation()

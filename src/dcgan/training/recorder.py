@@ -86,11 +86,8 @@ class Recorder:
 
     def sample(self) -> None:
         """A grid of the fixed latents: those of seed --seed, as `dcgan sample` draws them."""
-        generator = Generator(self.step.average.network, self._info())
-        training = generator.network.training
         n = self._rows * self._columns
-        images = generator.eval().sample(max(n, 25), self.config.training.seed)
-        generator.network.train(training)
+        images = Generator(self.step.average.network, self._info()).sample(max(n, 25), self.config.training.seed)
         self.display.last_grid = self.run.save_grid(images[:n], self._columns, self.position.images)
         if self.config.training.batch_names:
             self.run.save_batch_grid(images, self.position.step)
