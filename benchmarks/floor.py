@@ -45,8 +45,8 @@ class ByteCounter(TorchDispatchMode):
         return out
 
 
-def training(preset: str, device: torch.device, dtype: torch.dtype) -> tuple[Callable[[], None], int, int]:
-    """A function that trains until every network had its turn, the images it takes, and its steps."""
+def training(preset: str, device: torch.device, dtype: torch.dtype) -> tuple[Callable[[], None], int]:
+    """A function that trains until every network had its turn, and the images it takes."""
     config = load_preset(preset)
     channels = 1 if preset in ("blog", "paper-mnist") else 3
     size = {"fast": 32, "paper-mnist": 28}.get(preset, config.network.image_size)
@@ -66,7 +66,7 @@ def training(preset: str, device: torch.device, dtype: torch.dtype) -> tuple[Cal
         if device.type == "cuda":
             torch.cuda.synchronize()
 
-    return once, turns * config.training.batch_size, turns
+    return once, turns * config.training.batch_size
 
 
 def seconds(work: Callable[[], Any]) -> float:
@@ -100,7 +100,7 @@ def main() -> None:
     print(f"medians of {options.rounds} rounds; rates a step of each preset are measured beside")
     print("preset              images/s   GMAC/image  product rate  floors: products  bytes   measured    share")
     for preset in options.presets:
-        once, images, _ = training(preset, device, dtype)
+        once, images = training(preset, device, dtype)
         for _ in range(4):
             once()
         with FlopCounterMode(display=False) as flops:
