@@ -17,8 +17,9 @@ ROOT = Path(dcgan.__file__).parent
 LEVELS: list[set[str]] = [
     {"errors", "values"},
     {"config", "images", "files", "device", "latents"},
-    {"presets", "networks", "losses", "data"},
-    {"pretrained"},
+    {"presets", "networks", "losses", "data", "progress"},
+    {"pretrained", "run"},
+    {"evaluation"},
     {"training"},
     {"cli"},
 ]

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from dcgan.config import Config
     from dcgan.errors import InputError
     from dcgan.pretrained import Discriminator, Generator
+    from dcgan.run import Run
     from dcgan.training import train
-    from dcgan.training.run import Run
 
 __version__ = "0.1.0"
 __all__ = ["Config", "Discriminator", "Generator", "InputError", "Run", "__version__", "train"]
@@ -29,7 +29,7 @@ _HOMES = {
     "Discriminator": "dcgan.pretrained",
     "Generator": "dcgan.pretrained",
     "InputError": "dcgan.errors",
-    "Run": "dcgan.training.run",
+    "Run": "dcgan.run",
     "train": "dcgan.training",
 }
 

@@ -9,7 +9,8 @@ import torch
 
 from dcgan.errors import InputError
 from dcgan.files import write_tensors
-from dcgan.training.checkpoint import Checkpoint, Position, newest, saved
+from dcgan.progress import Position
+from dcgan.training.checkpoint import Checkpoint, newest, saved
 
 
 def checkpoint(step: int) -> Checkpoint:

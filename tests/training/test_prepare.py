@@ -9,8 +9,8 @@ from PIL import Image
 
 from dcgan.errors import InputError
 from dcgan.presets import load_preset
+from dcgan.progress import Display
 from dcgan.training.prepare import Prepared, prepare, settings_that_differ
-from dcgan.training.progress import Display
 
 
 def pictures(folder: Path, sizes: list[tuple[int, int]], mode: str = "RGB") -> Path:

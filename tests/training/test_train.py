@@ -15,8 +15,8 @@ from PIL import Image
 import dcgan
 from dcgan.config import TrainingConfig
 from dcgan.errors import InputError, TrainingError
+from dcgan.progress import Position
 from dcgan.training import checkpoint as checkpoints
-from dcgan.training.checkpoint import Position
 from dcgan.training.loop import Interrupted, Length, rate_factor
 from dcgan.training.step import TrainingStep
 

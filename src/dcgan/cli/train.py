@@ -13,9 +13,9 @@ import tyro
 from dcgan.cli import DONE, INTERRUPTED
 from dcgan.config import FIELDS, LENGTHS, Config, documentation, load_yaml
 from dcgan.presets import PRESETS, load_preset
+from dcgan.progress import Display
+from dcgan.run import Run
 from dcgan.training import resume_run, start_run
-from dcgan.training.progress import Display
-from dcgan.training.run import Run
 
 # The blog post's own names for some settings.
 ALIASES = {"image_size": "--img-size", "beta1": "--b1", "beta2": "--b2", "workers": "--n-cpu"}

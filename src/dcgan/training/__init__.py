@@ -9,8 +9,8 @@ from typing import Any
 from dcgan.config import LENGTHS, Config
 from dcgan.errors import InputError
 from dcgan.presets import DEFAULT_MINUTES, load_preset
-from dcgan.training.progress import Display
-from dcgan.training.run import Run, default_path
+from dcgan.progress import Display
+from dcgan.run import Run, default_path
 
 
 def train(

@@ -12,20 +12,10 @@ import torch
 
 from dcgan.errors import InputError
 from dcgan.files import read_tensors, write_tensors
+from dcgan.progress import Position
 
 FORMAT = "dcgan-checkpoint-1"
 PICKLES = {".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".bin"}
-
-
-@dataclass
-class Position:
-    """How far a training has come."""
-
-    step: int = 0
-    images: int = 0
-    """Real images shown."""
-    seconds: float = 0.0
-    """Of training, all its sessions together."""
 
 
 @dataclass(frozen=True)

@@ -16,10 +16,10 @@ from dcgan.config import Config, TrainingConfig
 from dcgan.data.batches import open_batches
 from dcgan.data.pack import Pack
 from dcgan.device import prepare, resolve_device, resolve_precision
-from dcgan.training.checkpoint import Checkpoint, Position
-from dcgan.training.progress import Display
+from dcgan.progress import Display, Position
+from dcgan.run import Run
+from dcgan.training.checkpoint import Checkpoint
 from dcgan.training.recorder import Recorder
-from dcgan.training.run import Run
 from dcgan.training.step import TrainingStep
 
 

@@ -11,7 +11,7 @@ from dcgan.data.pack import Inspection, Pack, inspect, pack
 from dcgan.data.sources import NAMES, find_source
 from dcgan.device import resolve_device
 from dcgan.errors import InputError, printable
-from dcgan.training.progress import Display
+from dcgan.progress import Display
 
 LARGEST_AUTO_SIDE = 128
 AUTO_SIDE = 64
@@ -55,7 +55,7 @@ def prepare(config: Config, display: Display) -> Prepared:
         resample=config.data.resample,
         workers=config.data.workers or None,
         max_skipped=config.data.max_skipped,
-        progress=display.packing,
+        progress=display.counter("packing"),
     )
     _warn(config, packed, display)
     return Prepared(config, packed, source.name)

@@ -13,9 +13,9 @@ from dcgan.data.batches import Batches, ReadAhead
 from dcgan.data.pack import Pack
 from dcgan.errors import InputError, TrainingError
 from dcgan.pretrained import Discriminator, Generator, ModelInfo
-from dcgan.training.checkpoint import Checkpoint, Position, saved
-from dcgan.training.progress import Display
-from dcgan.training.run import Run
+from dcgan.progress import Display, Position
+from dcgan.run import Run
+from dcgan.training.checkpoint import Checkpoint, saved
 from dcgan.training.step import TrainingStep
 
 

@@ -6,9 +6,8 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from dcgan.training import progress
-from dcgan.training.checkpoint import Position
-from dcgan.training.progress import Display, describe
+from dcgan import progress
+from dcgan.progress import Display, Position, describe
 
 METRICS = {"loss_d": 0.624, "loss_g": 0.95, "d_real": 0.58, "d_fake": 0.41}
 
@@ -58,12 +57,13 @@ def test_packing_says_rate_and_time_left(monkeypatch: pytest.MonkeyPatch) -> Non
     now = [0.0]
     monkeypatch.setattr(progress.time, "monotonic", lambda: now[0])
     shown, stream = display(terminal=False)
-    shown.packing(0, 1000)
+    count = shown.counter("packing")
+    count(0, 1000)
     now[0] = 20.0
-    shown.packing(400, 1000)
-    shown.packing(401, 1000)  # too soon
+    count(400, 1000)
+    count(401, 1000)  # too soon
     now[0] = 50.0
-    shown.packing(1000, 1000)
+    count(1000, 1000)
     assert stream.getvalue().splitlines() == [
         " 40%  packing 400 of 1,000 images · 20 images/s · 0:30 left",
         "100%  packing 1,000 of 1,000 images · 20 images/s",

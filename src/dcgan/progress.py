@@ -1,11 +1,13 @@
-"""What a training shows: a live display in a terminal or notebook, plain lines on a pipe or in CI."""
+"""What long work shows: a live display in a terminal or notebook, plain lines on a pipe or in CI."""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import Self
 
 from rich.console import Console
 from rich.live import Live
@@ -15,11 +17,19 @@ from rich.text import Text
 
 from dcgan.errors import printable
 
-if TYPE_CHECKING:
-    from dcgan.training.checkpoint import Position
-
 PLAIN_SECONDS = 10.0
 LIVE_SECONDS = 0.2
+
+
+@dataclass
+class Position:
+    """How far a training has come."""
+
+    step: int = 0
+    images: int = 0
+    """Real images shown."""
+    seconds: float = 0.0
+    """Of training, all its sessions together."""
 
 
 class Display:
@@ -31,7 +41,6 @@ class Display:
         self._live = Live(console=self.console, auto_refresh=False, transient=True)
         self._interval = LIVE_SECONDS if self.console.is_terminal or self.console.is_jupyter else PLAIN_SECONDS
         self._shown = time.monotonic()
-        self._start: tuple[float, int] | None = None
 
     def __enter__(self) -> Self:
         if self._interval == LIVE_SECONDS:
@@ -49,17 +58,22 @@ class Display:
         """A line that should be read."""
         self.say(f"warning: {text}", "yellow")
 
-    def packing(self, done: int, total: int) -> None:
-        """Images decoded so far."""
-        now = time.monotonic()
-        if self._start is None:
-            self._start = (now, done)
-        if done < total and now - self._shown < self._interval:
-            return
-        elapsed = max(now - self._start[0], 1e-9)
-        rate = (done - self._start[1]) / elapsed
-        left = f" · {_clock((total - done) / rate)} left" if rate and done < total else ""
-        self._show(done / max(total, 1), f"packing {done:,} of {total:,} images · {rate:,.0f} images/s{left}")
+    def counter(self, doing: str) -> Callable[[int, int], None]:
+        """A function of (done, total) that shows "packing 3,000 of 60,000 images", the rate and the time left."""
+        began: tuple[float, int] | None = None
+
+        def show(done: int, total: int) -> None:
+            nonlocal began
+            now = time.monotonic()
+            if began is None:
+                began = (now, done)
+            if done < total and now - self._shown < self._interval:
+                return
+            rate = (done - began[1]) / max(now - began[0], 1e-9)
+            left = f" · {_clock((total - done) / rate)} left" if rate and done < total else ""
+            self._show(done / max(total, 1), f"{doing} {done:,} of {total:,} images · {rate:,.0f} images/s{left}")
+
+        return show
 
     def training(self, position: Position, share: float, rate: float, metrics: dict[str, float]) -> None:
         """Where the training is; `share` is how much of it is done, `rate` in images a second."""

@@ -9,7 +9,7 @@ from PIL import Image
 
 from dcgan.errors import InputError
 from dcgan.presets import load_preset
-from dcgan.training.run import Run, default_path
+from dcgan.run import Run, default_path
 
 
 def test_create_writes_settings_and_data_first(tmp_path: Path) -> None:
