@@ -170,6 +170,7 @@ def test_a_size_that_cannot_be_built_names_the_nearest_two(family, size, nearest
         ({"family": "mnist"}, "conditional"),
         ({"family": "blog", "conditional": True}, "conditional"),
         ({"family": "imagenet32", "conditional": True}, "conditional"),
+        ({"family": "blog", "discriminator_norm": "spectral"}, "discriminator_norm"),
         ({"n_epochs": 1, "minutes": 1}, "length: give one of images, n_epochs, minutes, not n_epochs and minutes"),
     ],
 )

@@ -43,7 +43,16 @@ def generator():
     return trained(Generator)
 
 
-@pytest.mark.parametrize("settings", [{}, CLASSES, {"norm_stats": "batch", "projection_norm": "unit"}])
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {},
+        CLASSES,
+        {"norm_stats": "batch", "projection_norm": "unit"},
+        {**CLASSES, "condition": "concat", "upsampling": "resize"},
+        {**CLASSES, "discriminator_norm": "spectral"},
+    ],
+)
 @pytest.mark.parametrize("cls", [Generator, Discriminator])
 def test_a_saved_network_comes_back_exactly(tmp_path, cls, settings):
     network = trained(cls, **settings)

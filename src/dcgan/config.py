@@ -44,6 +44,8 @@ class NetworkConfig:
     """1 grey, 3 RGB, 4 RGBA; auto: 1 if every image is grey, else 3."""
     conditional: bool = False
     """Give both networks the class labels (from folders or IDX files)."""
+    condition: Literal["projection", "concat"] = "projection"
+    """How strided networks get them: beside z in G and as a projection in D, or at every layer as the authors do."""
     classes: int = within(0, "[0, 100000]")
     """Number of classes of a conditional network; filled in from the data."""
     latent_dim: int = within(100, "[1, 4096]")
@@ -64,8 +66,10 @@ class NetworkConfig:
     """Gain and bias in batch norm; the authors' MNIST networks do better without."""
     projection_norm: Literal["channel", "unit"] = "channel"
     """Batch norm after the projection of z: per channel, or per unit as in the authors' code."""
-    discriminator_norm: Literal["batch", "none"] = "batch"
-    """Batch norm in the discriminator; none suits gradient penalties."""
+    discriminator_norm: Literal["batch", "none", "spectral"] = "batch"
+    """Batch norm in D; none suits gradient penalties; spectral: each layer's weights divided by their largest gain."""
+    upsampling: Literal["transposed", "resize"] = "transposed"
+    """G doubles by transposed convolutions, or by nearest neighbours and a 3×3 convolution (as blog always does)."""
 
     @property
     def size(self) -> tuple[int, int]:
@@ -76,6 +80,11 @@ class NetworkConfig:
     def image_channels(self) -> int:
         """1, 3 or 4; only once `channels` is no longer auto."""
         return int(self.channels)
+
+    @property
+    def discriminator_bias(self) -> bool:
+        """Whether the discriminator's layers have biases: when asked for, and where no batch norm has one for them."""
+        return self.conv_bias or self.discriminator_norm != "batch"
 
 
 @dataclass(frozen=True)
@@ -310,6 +319,8 @@ def _contradictions(config: Config) -> list[str]:
         problems.append("conditional: the mnist family is class-conditional only (--conditional)")
     if network.family in ("blog", "imagenet32") and network.conditional:
         problems.append(f"conditional: the {network.family} family takes no classes; strided and mnist do")
+    if network.family == "blog" and network.discriminator_norm != "batch":
+        problems.append("discriminator_norm: the blog family has batch norm only; the others have a choice")
     return problems
 
 

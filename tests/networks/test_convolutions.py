@@ -4,9 +4,16 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from dcgan.networks import convolutions
 from dcgan.networks.convolutions import ThinConv, UpsampleConv
 
 LAYERS = [UpsampleConv, ThinConv]
+
+
+@pytest.fixture(autouse=True, params=[0, convolutions.WIDE], ids=["wide", "narrow"])
+def _width(request, monkeypatch):
+    """Layers as small as these take the way of the wide ones too."""
+    monkeypatch.setattr(convolutions, "WIDE", request.param)
 
 
 def plain(layer, x):

@@ -23,6 +23,8 @@ def norms(network):
         ("fast", {"projection_norm": "unit", "conv_bias": True}, 0),
         ("fast", {"norm_affine": False, "kernel_size": 5}, 0),
         ("fast", {"conditional": True, "classes": 3}, 0),
+        ("fast", {"conditional": True, "classes": 3, "condition": "concat"}, 0),
+        ("fast", {"upsampling": "resize"}, 0),
         ("fast", {"norm_stats": "batch"}, 3),
         ("blog", {"latent_dim": 8}, 1),  # its first follows no layer of the sequence
         ("paper-imagenet32", {"norm_stats": "running", "norm_eps": 1e-5}, 0),

@@ -8,16 +8,19 @@ import torch
 from torch import nn
 
 from dcgan.config import NetworkConfig
+from dcgan.networks.convolutions import UpsampleConv
 
 
 def initialise(network: nn.Module, linear: bool = True) -> None:
     """Weights N(0, 0.02), norm gains N(1, 0.02), norm biases 0, in place [paper, section 4; authors' code].
 
-    Linear layers are included unless `linear` is False (the blog post leaves them at PyTorch's default);
+    Linear layers and embeddings are included unless `linear` is False (the blog post leaves them at PyTorch's default);
     biases of convolutions keep PyTorch's default.
     """
     for module in network.modules():
-        if isinstance(module, nn.Conv2d | nn.ConvTranspose2d) or (linear and isinstance(module, nn.Linear)):
+        if isinstance(module, nn.Conv2d | nn.ConvTranspose2d) or (
+            linear and isinstance(module, nn.Linear | nn.Embedding)
+        ):
             nn.init.normal_(module.weight, 0.0, 0.02)
         elif isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d) and module.affine:
             nn.init.normal_(module.weight, 1.0, 0.02)
@@ -37,11 +40,16 @@ def norm1d(config: NetworkConfig, units: int) -> nn.BatchNorm1d:
 def downsample(config: NetworkConfig, inputs: int, outputs: int) -> nn.Conv2d:
     """Stride-2 convolution: halves (H, W); an odd side is rounded up by kernels 3 and 5, down by 4."""
     kernel = config.kernel_size
-    return nn.Conv2d(inputs, outputs, kernel, 2, (kernel - 1) // 2, bias=config.conv_bias)
+    return nn.Conv2d(inputs, outputs, kernel, 2, (kernel - 1) // 2, bias=config.discriminator_bias)
 
 
-def upsample(config: NetworkConfig, inputs: int, outputs: int) -> nn.ConvTranspose2d:
-    """Stride-2 transposed convolution: doubles (H, W) exactly for kernels 3, 4 and 5."""
+def upsample(config: NetworkConfig, inputs: int, outputs: int) -> nn.Conv2d | nn.ConvTranspose2d:
+    """Doubles (H, W): a stride-2 transposed convolution, exactly for kernels 3, 4 and 5, or a resize-convolution.
+
+    The latter has no phases, and so no checkerboard (Odena, Dumoulin and Olah 2016).
+    """
+    if config.upsampling == "resize":
+        return UpsampleConv(inputs, outputs, config.conv_bias)
     kernel = config.kernel_size
     return nn.ConvTranspose2d(
         inputs, outputs, kernel, 2, (kernel - 1) // 2, output_padding=kernel % 2, bias=config.conv_bias
@@ -82,8 +90,17 @@ def one_hot(labels: torch.Tensor, classes: int, like: torch.Tensor) -> torch.Ten
 
 def concat_maps(features: torch.Tensor, codes: torch.Tensor) -> torch.Tensor:
     """Append the class codes (N, K) to features (N, C, H, W) as K constant maps [authors' MNIST code]."""
-    maps = codes[:, :, None, None].expand(-1, -1, *features.shape[2:])
+    maps = codes.to(features.dtype)[:, :, None, None].expand(-1, -1, *features.shape[2:])
     return torch.cat([features, maps], dim=1)
+
+
+def through(blocks: nn.Sequential, features: torch.Tensor, codes: torch.Tensor | None) -> torch.Tensor:
+    """Features (N, C, H, W) through all blocks, with the class codes (N, K), if any, appended before each."""
+    if codes is None:
+        return blocks(features)
+    for block in blocks:
+        features = block(concat_maps(features, codes))
+    return features
 
 
 def base_size(size: tuple[int, int], doublings: int) -> tuple[int, int]:

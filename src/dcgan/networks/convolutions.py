@@ -12,6 +12,9 @@ import torch
 from torch import nn
 from torch.autograd.function import once_differentiable
 
+WIDE = 64 * 128
+"""Maps in times maps out from which three quarters of a backward pass are done sooner than PyTorch's own pass."""
+
 
 class UpsampleConv(nn.Conv2d):
     """Nearest-neighbour ×2 followed by a 3×3 convolution (padding 1), computed as one transposed convolution.
@@ -20,11 +23,12 @@ class UpsampleConv(nn.Conv2d):
     taps an output pixel instead of 9, and without the enlarged maps in memory.
     """
 
-    def __init__(self, inputs: int, outputs: int) -> None:
-        super().__init__(inputs, outputs, 3, padding=1)
+    def __init__(self, inputs: int, outputs: int, bias: bool = True) -> None:
+        super().__init__(inputs, outputs, 3, padding=1, bias=bias)
 
     def forward(self, input: torch.Tensor) -> torch.Tensor:
-        if input.device.type == "cpu" and torch.is_grad_enabled():
+        wide = self.in_channels * self.out_channels >= WIDE
+        if wide and input.device.type == "cpu" and torch.is_grad_enabled():
             return _UpsampleConv.apply(*_autocast(input, self.weight, self.bias))
         return _upsample_conv(input, self.weight, self.bias)
 

@@ -6,9 +6,10 @@ import itertools
 
 import torch
 from torch import nn
+from torch.nn.utils.parametrizations import spectral_norm
 
 from dcgan.config import NetworkConfig
-from dcgan.networks.blocks import concat_maps, downsample, initialise, norm1d, norm2d, one_hot
+from dcgan.networks.blocks import concat_maps, downsample, initialise, norm1d, norm2d, one_hot, through
 from dcgan.networks.generators import strided_widths
 
 LEAK = 0.2
@@ -18,32 +19,55 @@ def _norm(config: NetworkConfig, channels: int) -> nn.Module:
     return norm2d(config, channels) if config.discriminator_norm == "batch" else nn.Identity()
 
 
+def _begin(network: nn.Module, config: NetworkConfig) -> None:
+    """Weights N(0, 0.02) where batch norms set the scale of each layer; He's, which keep it, and zero biases elsewhere.
+
+    Without norms narrow layers of N(0, 0.02) would shrink the signal three-hundredfold on the way, and G would learn
+    nothing for long (He et al. 2015). Spectral norm has one power iteration a look (Miyato et al. 2018).
+    """
+    initialise(network)
+    if config.discriminator_norm == "batch":
+        return
+    for module in list(network.modules()):
+        if isinstance(module, nn.Conv2d | nn.Linear):
+            nn.init.kaiming_normal_(module.weight, LEAK)
+            assert module.bias is not None
+            nn.init.zeros_(module.bias)
+        if config.discriminator_norm == "spectral" and isinstance(module, nn.Conv2d | nn.Linear | nn.Embedding):
+            spectral_norm(module)
+
+
 class StridedDiscriminator(nn.Module):
     """The paper's discriminator at any size: stride-2 convolutions, then one linear unit [paper, section 3].
 
-    A conditional one adds the inner product of the label's embedding with the pooled features (projection).
+    A conditional one adds the inner product of the label's embedding with the pooled features (projection; Miyato
+    and Koyama 2018), or with `concat` has the one-hot beside every layer's input.
     """
 
     def __init__(self, config: NetworkConfig) -> None:
         super().__init__()
+        self.classes, self.concat = config.classes, bool(config.classes) and config.condition == "concat"
+        k = config.classes if self.concat else 0
         widths = [config.image_channels, *reversed(strided_widths(config))]
         self.blocks = nn.Sequential(
             *[
                 nn.Sequential(
-                    downsample(config, inputs, outputs),
+                    downsample(config, inputs + k, outputs),
                     _norm(config, outputs) if i else nn.Identity(),  # none at the image [paper, section 3]
                     nn.LeakyReLU(LEAK, inplace=True),
                 )
                 for i, (inputs, outputs) in enumerate(itertools.pairwise(widths))
             ]
         )
-        self.to_logit = nn.Linear(_strided_features(config), 1, bias=config.conv_bias)
-        self.embed = nn.Embedding(config.classes, widths[-1]) if config.classes else None
-        initialise(self)
+        self.to_logit = nn.Linear(_strided_features(config) + k, 1, bias=config.discriminator_bias)
+        self.embed = nn.Embedding(config.classes, widths[-1]) if config.classes and not self.concat else None
+        _begin(self, config)
 
     def forward(self, images: torch.Tensor, labels: torch.Tensor | None = None) -> torch.Tensor:
-        h = self.blocks(images)  # (N, 8w at most, the shorter side about 4)
-        logit = self.to_logit(h.flatten(1)).squeeze(1)
+        y = one_hot(labels, self.classes, images) if self.concat and labels is not None else None
+        h = through(self.blocks, images, y)  # (N, 8w at most, the shorter side about 4)
+        units = h.flatten(1)
+        logit = self.to_logit(units if y is None else torch.cat([units, y.to(h.dtype)], 1)).squeeze(1)
         if self.embed is not None:
             logit = logit + (self.embed(labels) * h.mean((2, 3))).sum(1)
         return logit
@@ -92,7 +116,7 @@ class ImageNet32Discriminator(nn.Module):
 
         def conv(inputs: int, outputs: int, stride: int, first: bool = False) -> nn.Sequential:
             return nn.Sequential(
-                nn.Conv2d(inputs, outputs, 3, stride, 1, bias=config.conv_bias),
+                nn.Conv2d(inputs, outputs, 3, stride, 1, bias=config.discriminator_bias),
                 nn.Identity() if first else _norm(config, outputs),
                 nn.LeakyReLU(LEAK, inplace=True),
             )
@@ -106,8 +130,8 @@ class ImageNet32Discriminator(nn.Module):
             conv(4 * w, 4 * w, 2),  # (N, 4w, H / 8, W / 8)
         )
         height, width = config.size
-        self.to_logit = nn.Linear(4 * w * (height // 8) * (width // 8), 1, bias=config.conv_bias)
-        initialise(self)
+        self.to_logit = nn.Linear(4 * w * (height // 8) * (width // 8), 1, bias=config.discriminator_bias)
+        _begin(self, config)
 
     def forward(self, images: torch.Tensor, labels: torch.Tensor | None = None) -> torch.Tensor:
         return self.to_logit(self.blocks(images).flatten(1)).squeeze(1)
@@ -126,16 +150,17 @@ class MnistDiscriminator(nn.Module):
         self.down1 = downsample(config, config.image_channels + k, w)
         self.down2 = downsample(config, w + k, 2 * w)
         self.norm2 = _norm(config, 2 * w)
-        self.hidden = nn.Linear(2 * w * (height // 4) * (width // 4) + k, 16 * w, bias=False)
+        biased = config.discriminator_norm != "batch"
+        self.hidden = nn.Linear(2 * w * (height // 4) * (width // 4) + k, 16 * w, bias=biased)
         self.hidden_norm = norm1d(config, 16 * w) if config.discriminator_norm == "batch" else nn.Identity()
-        self.to_logit = nn.Linear(16 * w + k, 1, bias=False)
-        initialise(self)
+        self.to_logit = nn.Linear(16 * w + k, 1, bias=biased)
+        _begin(self, config)
 
     def forward(self, images: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
         leaky = nn.functional.leaky_relu
         y = one_hot(labels, self.classes, images)
         h = leaky(self.down1(concat_maps((images + 1) / 2, y)), LEAK)  # (N, w, H / 2, W / 2)
-        h = leaky(self.norm2(self.down2(concat_maps(h, y.to(h.dtype)))), LEAK)  # (N, 2w, H / 4, W / 4)
+        h = leaky(self.norm2(self.down2(concat_maps(h, y))), LEAK)  # (N, 2w, H / 4, W / 4)
         h = torch.cat([h.flatten(1), y.to(h.dtype)], 1)
         h = leaky(self.hidden_norm(self.hidden(h)), LEAK)  # (N, 16w)
         return self.to_logit(torch.cat([h, y.to(h.dtype)], 1)).squeeze(1)

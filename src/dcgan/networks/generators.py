@@ -18,6 +18,7 @@ from dcgan.networks.blocks import (
     norm1d,
     norm2d,
     one_hot,
+    through,
     upsample,
 )
 from dcgan.networks.convolutions import ThinConv, UpsampleConv
@@ -37,30 +38,32 @@ class StridedGenerator(nn.Module):
     """The paper's generator at any size [paper, Figure 1; authors' faces and SVHN code].
 
     Sides that are no multiple of the doublings are drawn a little larger and cropped. The classes
-    of a conditional one are a one-hot beside the latent.
+    of a conditional one are a one-hot beside the latent, and with `concat` beside every layer's maps too.
     """
 
     def __init__(self, config: NetworkConfig) -> None:
         super().__init__()
-        self.size, self.classes = config.size, config.classes
-        widths = strided_widths(config)
+        self.size, self.classes, self.concat = config.size, config.classes, config.condition == "concat"
+        widths, k = strided_widths(config), config.classes if self.concat else 0
         base = base_size(config.size, len(widths))
         self.project = Projection(config, config.latent_dim + config.classes, widths[0], base)
         self.blocks = nn.Sequential(
             *[
-                nn.Sequential(upsample(config, inputs, outputs), norm2d(config, outputs), nn.ReLU(inplace=True))
+                nn.Sequential(upsample(config, inputs + k, outputs), norm2d(config, outputs), nn.ReLU(inplace=True))
                 for inputs, outputs in itertools.pairwise(widths)
             ]
         )
-        self.to_image = upsample(config, widths[-1], config.image_channels)
+        self.to_image = upsample(config, widths[-1] + k, config.image_channels)
         initialise(self)
 
     def forward(self, z: torch.Tensor, labels: torch.Tensor | None = None) -> torch.Tensor:
+        y = None
         if labels is not None:
-            z = torch.cat([z, one_hot(labels, self.classes, z)], dim=1)
+            y = one_hot(labels, self.classes, z)
+            z, y = torch.cat([z, y], dim=1), y if self.concat else None
         x = self.project(z).relu()  # (N, widths[0], H / 2^k, W / 2^k), the shorter side about 4
-        x = self.blocks(x)  # (N, width, H / 2, W / 2)
-        x = self.to_image(x)  # (N, C, H, W) or a little larger
+        x = through(self.blocks, x, y)  # (N, width, H / 2, W / 2)
+        x = self.to_image(x if y is None else concat_maps(x, y))  # (N, C, H, W) or a little larger
         top, left = (x.shape[2] - self.size[0]) // 2, (x.shape[3] - self.size[1]) // 2
         return x[:, :, top : top + self.size[0], left : left + self.size[1]].tanh()
 
@@ -149,5 +152,5 @@ class MnistGenerator(nn.Module):
         h = self.hidden_norm(self.hidden(torch.cat([z, y], 1))).relu()  # (N, 16w)
         h = self.project_norm(self.project(torch.cat([h, y.to(h.dtype)], 1))).relu()
         h = as_maps(h, self.shape)  # (N, 2w, H / 4, W / 4)
-        h = self.up_norm(self.up(concat_maps(h, y.to(h.dtype)))).relu()  # (N, w, H / 2, W / 2)
-        return (self.to_image(concat_maps(h, y.to(h.dtype))) / 2).tanh()  # (N, C, H, W)
+        h = self.up_norm(self.up(concat_maps(h, y))).relu()  # (N, w, H / 2, W / 2)
+        return (self.to_image(concat_maps(h, y)) / 2).tanh()  # (N, C, H, W)
