@@ -1,10 +1,12 @@
 """Each loss against its textbook form, far logits, and penalties with a known gradient."""
 
+import math
+
 import pytest
 import torch
 from torch.nn.functional import binary_cross_entropy
 
-from dcgan.losses import discriminator_loss, generator_loss, gradient_penalty, r1_penalty
+from dcgan.losses import discriminator_loss, generator_loss, gradient_penalty, r1_penalty, real_sign
 
 LOSSES = ["bce", "least-squares", "hinge", "wasserstein", "relativistic"]
 
@@ -47,6 +49,31 @@ def test_hinge(logits):
     close(on_real, sum(max(0, 1 - x) for x in real) / 50)
     close(on_fake, sum(max(0, 1 + x) for x in fake) / 50)
     close(generator_loss("hinge", fake), -sum(fake) / 50)
+
+
+@pytest.mark.parametrize(
+    ("name", "smoothing", "boundary"),
+    [
+        ("bce", 0.0, 0.0),
+        ("bce", 0.2, math.log(0.4 / 0.6)),  # σ = 0.4, halfway between the targets 0 and 0.8
+        ("least-squares", 0.0, 0.5),
+        ("least-squares", 0.1, 0.45),
+        ("hinge", 0.1, 0.0),
+    ],
+)
+def test_sign_of_decisions_on_real_images(logits, name, smoothing, boundary):
+    real, fake = logits
+    expected = sum(1.0 if x > boundary else -1.0 for x in real.tolist()) / 50
+    close(real_sign(name, real, fake, smoothing), torch.tensor(expected, dtype=torch.float64))
+    edge = torch.tensor([boundary - 1e-4, boundary + 1e-4, boundary + 2e-4])
+    close(real_sign(name, edge, edge, smoothing), torch.tensor(1 / 3))
+
+
+@pytest.mark.parametrize("name", ["relativistic", "wasserstein"])
+def test_sign_of_decisions_on_pairs(logits, name):
+    real, fake = logits
+    expected = sum(1.0 if x > y else -1.0 for x, y in zip(real.tolist(), fake.tolist(), strict=True)) / 50
+    close(real_sign(name, real, fake), torch.tensor(expected, dtype=torch.float64))
 
 
 def test_wasserstein(logits):

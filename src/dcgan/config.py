@@ -141,8 +141,16 @@ class TrainingConfig:
     """Real images' target is 1 minus this, in the losses that have one: bce and least-squares."""
     r1: float = within(0.0, "[0, 1e6]")
     """Weight of the R1 penalty: r1/2 times the squared gradient of D at real images."""
+    r2: float = within(0.0, "[0, 1e6]")
+    """Weight of the same penalty at drawn images, which the relativistic loss wants beside R1."""
+    r1_interval: int = within(1, "[1, 1000]")
+    """Have R1 and R2 at every such turn of D only, with so many times their weights; 16 costs next to nothing."""
     gradient_penalty: float = within(10.0, "[0, 1e6]")
     """Weight of the gradient penalty of the wasserstein loss."""
+    augment: Literal["none", "fixed", "adaptive"] = "none"
+    """D sees all images, real and drawn, in other colours, moved, with holes; adaptive: the more, the surer it is."""
+    augment_p: float = within(0.8, "(0, 1]")
+    """Probability of each augmentation of an image, at most if adaptive; beyond 0.8 drawings may show them."""
     updates: Literal["joint", "alternate"] = "joint"
     """joint: each batch updates G and then D; alternate: each batch updates one of them, as in the authors' code."""
     d_steps: int = within(1, "[1, 100]")

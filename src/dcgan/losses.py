@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import torch
@@ -51,9 +52,28 @@ def generator_loss(name: str, fake: torch.Tensor, real: torch.Tensor | None = No
     raise ValueError(f"no loss {name!r}")
 
 
-def r1_penalty(discriminator: Callable[[torch.Tensor], torch.Tensor], real: torch.Tensor) -> torch.Tensor:
-    """Half the mean squared gradient of D at real images (Mescheder et al. 2018), before its weight."""
-    return 0.5 * _input_gradient(discriminator, real).square().sum(1).mean()
+def real_sign(name: str, real: torch.Tensor, fake: torch.Tensor, smoothing: float = 0.0) -> torch.Tensor:
+    """Mean sign of D's decisions on real images, in [-1, 1]: 0 where D tells nothing, 1 where it is sure of each.
+
+    The sign of overfitting of Karras et al. 2020 (their r_t). A decision is the side of the logit of an optimal D
+    where both kinds are equally likely; the relativistic and the wasserstein loss know differences of pairs alone.
+    """
+    if name in ("relativistic", "wasserstein"):
+        return (real - fake).sign().mean()
+    boundary = 0.0
+    if name == "bce":
+        boundary = math.log((1.0 - smoothing) / (1.0 + smoothing))  # its sigmoid is halfway between the targets
+    elif name == "least-squares":
+        boundary = (1.0 - smoothing) / 2
+    return (real - boundary).sign().mean()
+
+
+def r1_penalty(discriminator: Callable[[torch.Tensor], torch.Tensor], images: torch.Tensor) -> torch.Tensor:
+    """Half the mean squared gradient of D at real images (R1; Mescheder et al. 2018), before its weight.
+
+    At drawn ones it is R2, which a relativistic loss needs beside R1 to converge (Huang et al. 2024, R3GAN).
+    """
+    return 0.5 * _input_gradient(discriminator, images).square().sum(1).mean()
 
 
 def gradient_penalty(

@@ -321,14 +321,13 @@ def gradients_of(network):
         {"loss": "wasserstein", "gradient_penalty": 0.0},
         {"loss": "hinge", "gradient_penalty": 10.0},
         {"loss": "relativistic", "r1": 1.0},
+        {"loss": "relativistic", "r1": 0.5, "r2": 2.0},
+        {"loss": "relativistic", "r1": 0.5, "r2": 2.0, "r1_interval": 4},
     ],
 )
 def test_d_descends_the_loss_and_its_penalties(settings):
     step = make(discriminator_norm="none", **settings)
     network = copy.deepcopy(step.discriminator)
-    for p in network.parameters():
-        p.data *= 8  # so that the penalties weigh something
-    step.discriminator.load_state_dict(network.state_dict())
     s = step.settings
     real, fake = to_float(next(batches())[0]), step.draw(8, None)
     mix = torch.rand(8, 1, 1, 1, generator=torch.Generator().set_state(step.noise.get_state()))
@@ -341,13 +340,41 @@ def test_d_descends_the_loss_and_its_penalties(settings):
 
     r, f = network(real), network(fake)
     loss = bce(r, 1 - s.label_smoothing) + bce(f, 0) if s.loss == "bce" else PLAIN[s.loss][0](r, f)
-    loss = loss / (2 if s.d_loss_reduction == "mean" else 1) + s.r1 / 2 * squared_gradient(real).mean()
+    loss = loss / (2 if s.d_loss_reduction == "mean" else 1)
+    loss = loss + s.r1_interval * s.r1 / 2 * squared_gradient(real).mean()
+    loss = loss + s.r1_interval * s.r2 / 2 * squared_gradient(fake).mean()
     if s.loss == "wasserstein":
         norms = squared_gradient(mix * fake + (1 - mix) * real).sqrt()
         loss = loss + s.gradient_penalty * ((norms - 1) ** 2).mean()
     loss.backward()
     for ours, theirs in zip(gradients_of(step.discriminator), gradients_of(network), strict=True):
         torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [
+        ({}, [1, 1, 1, 1, 1, 1]),
+        ({"r1_interval": 3}, [1, 0, 0, 1, 0, 0]),
+        ({"r1_interval": 2, "d_steps": 2}, [2, 0, 2, 0, 2, 0]),
+        ({"r1_interval": 2, "updates": "alternate"}, [0, 1, 0, 0, 0, 1]),
+        ({"r1_interval": 2, "updates": "alternate", "d_steps": 2}, [0, 1, 1, 0, 0, 0]),
+    ],
+)
+def test_lazy_penalties_come_at_every_so_many_turns_of_d(settings, expected, monkeypatch):
+    calls: list[torch.Tensor] = []
+
+    def penalty(discriminator, images):
+        calls.append(images)
+        return torch.zeros(())
+
+    monkeypatch.setattr("dcgan.training.step.r1_penalty", penalty)
+    step, data, counts = make(r1=1.0, **settings), batches(), []
+    for _ in range(6):
+        step(data)
+        counts.append(len(calls))
+        calls.clear()
+    assert counts == expected
 
 
 # Options -----------------------------------------------------------------------------------------------------
@@ -452,7 +479,9 @@ EVERYTHING = [
     {"preset": "paper-imagenet32"},
     {"conditional": True, "classes": 3, "d_steps": 2, "flip": True, "weight_decay": 1e-3},
     {"loss": "wasserstein", "discriminator_norm": "none", "latent": "uniform"},
-    {"loss": "relativistic", "r1": 1.0},
+    {"loss": "relativistic", "r1": 1.0, "r2": 1.0, "r1_interval": 2, "discriminator_norm": "none"},
+    {"augment": "fixed", "r1": 1.0, "discriminator_norm": "spectral", "upsampling": "resize"},
+    {"augment": "adaptive", "conditional": True, "classes": 3, "condition": "concat"},
 ]
 
 

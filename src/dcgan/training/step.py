@@ -12,8 +12,9 @@ from torch import nn
 from dcgan.config import Config
 from dcgan.data.batches import Batch
 from dcgan.images import to_float
-from dcgan.losses import discriminator_loss, generator_loss, gradient_penalty, r1_penalty
+from dcgan.losses import discriminator_loss, generator_loss, gradient_penalty, r1_penalty, real_sign
 from dcgan.networks import build_discriminator, build_generator
+from dcgan.training.augmentation import Augmentation
 from dcgan.training.capture import Captured
 from dcgan.training.ema import Average
 
@@ -21,10 +22,12 @@ SUMS_G, SUMS_D = ("loss_g",), ("loss_d", "d_real", "d_fake")
 
 
 class Move(NamedTuple):
-    """Who is updated on a batch."""
+    """Who is updated on a batch, whether D sees augmented images, and whether it is penalised by R1 and R2."""
 
     generator: bool
     discriminator: bool
+    augmented: bool = False
+    penalised: bool = False
 
     @property
     def sums(self) -> tuple[str, ...]:
@@ -57,6 +60,7 @@ class TrainingStep:
         self.generator = _placed(build_generator(config.network), device)
         self.discriminator = _placed(build_discriminator(config.network), device)
         self.average = Average(self.generator, self.settings.ema)
+        self.augmentation = Augmentation(self.settings, device)
         self.optimizer_g = self._adam(self.generator, self.settings.lr)
         self.optimizer_d = self._adam(self.discriminator, self.settings.lr_d or self.settings.lr)
         self.noise = torch.Generator(device).manual_seed(self.settings.seed)
@@ -77,29 +81,37 @@ class TrainingStep:
                 self._counts[name] += 1
             if move.generator:
                 self.average.update()
+            if move.discriminator:
+                self.augmentation.after_look(len(images))
         self.updates += 1
         return shown
 
     def play(self, move: Move, images: torch.Tensor, labels: torch.Tensor | None) -> None:
         """Update what the move says on a batch of uint8 images, without a look at any value: a graph can hold it."""
         real, labels = self._prepare(images, labels)
+        if move.augmented:
+            real = self.augmentation(real, self.noise)
         if move.generator:
-            drawn, fake_logits = self.update_generator(real, labels, again=move.discriminator)
+            drawn, fake_logits = self.update_generator(real, labels, move.augmented, again=move.discriminator)
         else:
             drawn, fake_logits = self.draw(len(real), labels), None
+            if move.augmented:
+                drawn = self.augmentation(drawn, self.noise)
         if move.discriminator:
-            self.update_discriminator(real, drawn, labels, fake_logits)
+            self.update_discriminator(real, drawn, labels, fake_logits, move.penalised)
 
     def update_generator(
-        self, real: torch.Tensor, labels: torch.Tensor | None, again: bool = False
+        self, real: torch.Tensor, labels: torch.Tensor | None, augmented: bool = False, again: bool = False
     ) -> tuple[torch.Tensor, torch.Tensor | None]:
-        """One update of G; returns the images it drew, detached, and D's logits of them.
+        """One update of G; returns the images it drew as D saw them, detached, and D's logits of them.
 
         The logits come with their graph if D is to be updated on them `again`, and if it would give the same
         ones: without dropout D need not look twice at the same images. Otherwise they are None.
         """
         with self._autocast():
             drawn = self.generator(self.latent(len(real)), labels)
+            if augmented:
+                drawn = self.augmentation(drawn, self.noise)
             fake_logits = self.discriminator(drawn, labels).float()
             real_logits = None
             if self.settings.loss == "relativistic":
@@ -120,6 +132,7 @@ class TrainingStep:
         drawn: torch.Tensor,
         labels: torch.Tensor | None,
         fake_logits: torch.Tensor | None = None,
+        penalised: bool = True,
     ) -> None:
         """One update of D on real and drawn images, in two passes: each has batch statistics of its own."""
         settings = self.settings
@@ -131,11 +144,13 @@ class TrainingStep:
         loss = halves[0] + halves[1]
         if settings.d_loss_reduction == "mean":
             loss = loss / 2
-        objective = loss + self._penalties(real, drawn, labels)
+        objective = loss + self._penalties(real, drawn, labels, penalised)
         self.optimizer_d.zero_grad()
         objective.backward(inputs=list(self.discriminator.parameters()))
         self.optimizer_d.step()
         self._add(loss_d=loss, d_real=real_logits.sigmoid().mean(), d_fake=fake_logits.sigmoid().mean())
+        if self.augmentation.adaptive:
+            self.augmentation.see(real_sign(settings.loss, real_logits, fake_logits, settings.label_smoothing))
 
     def latent(self, n: int) -> torch.Tensor:
         """Fresh noise (n, latent_dim) of the network's distribution."""
@@ -162,7 +177,8 @@ class TrainingStep:
 
     def peek(self) -> dict[str, float]:
         """Mean losses and D's mean probabilities since the last `means`; what was not updated is left out."""
-        return {name: (self._sums[name] / n).item() for name, n in self._counts.items() if n}
+        means = {name: (self._sums[name] / n).item() for name, n in self._counts.items() if n}
+        return means | ({"augment_p": self.augmentation.p} if self.augmentation.adaptive else {})
 
     def means(self) -> dict[str, float]:
         """`peek`, and begin anew."""
@@ -182,11 +198,17 @@ class TrainingStep:
         for prefix, optimizer in self._optimizers().items():
             for index, values in optimizer.state_dict()["state"].items():
                 state |= {f"{prefix}.{index}.{name}": tensor for name, tensor in values.items()}
+        state |= {f"augmentation.{name}": tensor for name, tensor in self.augmentation.tensors().items()}
         return state | {f"sums.{name}": total for name, total in self._sums.items()}
 
     def counters(self) -> dict[str, Any]:
         """The plain numbers beside `tensors`."""
-        return {"updates": self.updates, "average": self.average.updates, "counts": self._counts}
+        return {
+            "updates": self.updates,
+            "average": self.average.updates,
+            "augmentation": self.augmentation.counters(),
+            "counts": self._counts,
+        }
 
     def restore(self, tensors: dict[str, torch.Tensor], counters: dict[str, Any]) -> None:
         """Become what `tensors` and `counters` recorded."""
@@ -198,6 +220,7 @@ class TrainingStep:
             total.copy_(tensors[f"sums.{name}"])
         self.updates, self.average.updates = counters["updates"], counters["average"]
         self._counts = dict(counters["counts"])
+        self.augmentation.restore(_under(tensors, "augmentation"), counters.get("augmentation", {}))
         self.noise.set_state(tensors["noise"])
         torch.set_rng_state(tensors["torch"])
         if "cuda" in tensors and self.device.type == "cuda":
@@ -205,9 +228,14 @@ class TrainingStep:
 
     def _moves(self) -> list[Move]:
         """Who is updated in this step, a batch each."""
-        if self.settings.updates == "alternate":
-            return [D_ALONE if self.updates % (self.settings.d_steps + 1) else G_ALONE]
-        return [BOTH] + [D_ALONE] * (self.settings.d_steps - 1)
+        settings, turn = self.settings, self.updates
+        if settings.updates == "alternate":
+            turn, place = divmod(self.updates, settings.d_steps + 1)
+            moves = [D_ALONE if place else G_ALONE]
+        else:
+            moves = [BOTH] + [D_ALONE] * (settings.d_steps - 1)
+        penalised = bool(settings.r1 or settings.r2) and turn % settings.r1_interval == 0
+        return [move._replace(augmented=self.augmentation.p > 0, penalised=penalised) for move in moves]
 
     def _prepare(self, images: torch.Tensor, labels: torch.Tensor | None) -> Batch:
         """A batch on the device, as floats, some images mirrored if asked for."""
@@ -217,11 +245,18 @@ class TrainingStep:
             real = torch.where(mirrored, real.flip(3), real)
         return real, None if labels is None else labels.to(self.device, non_blocking=True)
 
-    def _penalties(self, real: torch.Tensor, drawn: torch.Tensor, labels: torch.Tensor | None) -> torch.Tensor | float:
-        """R1 and the gradient penalty, weighted; second derivatives are taken in float32."""
+    def _penalties(
+        self, real: torch.Tensor, drawn: torch.Tensor, labels: torch.Tensor | None, penalised: bool
+    ) -> torch.Tensor | float:
+        """R1, R2 and the gradient penalty, weighted; second derivatives are taken in float32.
+
+        Where R1 and R2 come at every k-th turn only, they count k times.
+        """
         penalty: torch.Tensor | float = 0.0
-        if self.settings.r1:
-            penalty = penalty + self.settings.r1 * r1_penalty(lambda x: self.discriminator(x, labels), real)
+        for weight, images in ((self.settings.r1, real), (self.settings.r2, drawn)):
+            if penalised and weight:
+                weight *= self.settings.r1_interval
+                penalty = penalty + weight * r1_penalty(lambda x: self.discriminator(x, labels), images)
         if self.settings.loss == "wasserstein" and self.settings.gradient_penalty:
             mix = torch.rand(len(real), 1, 1, 1, device=self.device, generator=self.noise)
             lipschitz = gradient_penalty(lambda x: self.discriminator(x, labels), real, drawn.float(), mix)
