@@ -11,7 +11,8 @@ from torch import nn
 class Average:
     """An exponential moving average of a network's parameters and floating buffers (batch-norm statistics).
 
-    After t updates the decay is min(decay, (1 + t) / (10 + t)), so that the random start is soon forgotten.
+    After t updates the decay is min(decay, (1 + t) / (10 + t)), so that the random start is soon forgotten:
+    an average over about the last ninth of them, and over the last 1 / (1 - decay) once those are fewer.
     With decay 0 `network` is the network itself.
     """
 
