@@ -235,7 +235,8 @@ class TrainingStep:
         else:
             moves = [BOTH] + [D_ALONE] * (settings.d_steps - 1)
         penalised = bool(settings.r1 or settings.r2) and turn % settings.r1_interval == 0
-        return [move._replace(augmented=self.augmentation.p > 0, penalised=penalised) for move in moves]
+        augmented = self.augmentation.p > 0
+        return [m._replace(augmented=augmented, penalised=penalised and m.discriminator) for m in moves]
 
     def _prepare(self, images: torch.Tensor, labels: torch.Tensor | None) -> Batch:
         """A batch on the device, as floats, some images mirrored if asked for."""
