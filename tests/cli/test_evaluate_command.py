@@ -82,7 +82,7 @@ def test_the_table() -> None:
     )
     assert table([score]).splitlines() == [
         "metric               value   95 % interval            floor",
-        "kid                0.01235   -0.00100 to 12.35           0.5",
+        "kid                0.01235   -0.00100 to 12.35          0.5",
         "10,000 images of seed 4, truncation 0.7; mnist\\x1b: 60,000 images, of which 60,000; 28x28x1, lanczos; "
         "inception 01234567, bf16",
         "floor: 10,000 test images (x)",

@@ -49,6 +49,13 @@ def test_scores_are_the_metrics_of_the_classifiers_features(ready: Path, packed:
     assert [score.value for score in scores] == pytest.approx([one.value for one in expected], rel=1e-4)
 
 
+def test_fewer_images_than_features_are_warned_of(ready: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    evaluate(ready, samples=50, extractor="classifier", metrics=["fid"])
+    assert "warning: fid: of 50 images with 128 features each it is far too high" in capsys.readouterr().out
+    evaluate(ready, samples=129, extractor="classifier", metrics=["fid"])
+    assert "warning" not in capsys.readouterr().out
+
+
 def test_a_score_says_everything(ready: Path, packed: Pack) -> None:
     fid, kid, precision, *_ = evaluated(ready, truncation=0.7)
     assert fid.extractor == "classifier"

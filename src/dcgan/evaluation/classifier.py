@@ -4,7 +4,7 @@ Recipe 1, complete: images as floats in [-1, 1], average-pooled by the smallest 
 to 64 or less; convolutions without bias, each with batch norm and ReLU: 32 maps of 5×5 at stride 2, 64 of 3×3 at 2,
 64 of 3×3 at 1, 128 of 3×3 at 2; average-pooled to 4×4; dropout 0.3; linear to 128 with ReLU: the features; linear to
 the classes. 2,812 steps of 128 images (six epochs of MNIST), Adam (0.9, 0.999), one-cycle rate up to 3e-3,
-cross-entropy; each batch is shifted by up to side / 14 pixels in either direction, around the edges. PyTorch's
+cross-entropy; each batch is shifted by up to side / 28 pixels in either direction, around the edges. PyTorch's
 initialisation; seed 0 for everything.
 """
 
@@ -146,7 +146,7 @@ def _train(network: Classifier, pack: Pack, device: torch.device, progress: Prog
     schedule = torch.optim.lr_scheduler.OneCycleLR(adam, RATE, total_steps=STEPS)
     bf16 = resolve_precision("auto", device) == torch.bfloat16
     shifts = np.random.Generator(np.random.Philox(key=0))
-    furthest = [side // 14 for side in pack.images.shape[1:3]]
+    furthest = [round(side / 28) for side in pack.images.shape[1:3]]
     batches = open_batches(pack.images, pack.labels, device, batch_size=BATCH, seed=0)
     for step, (pixels, labels) in enumerate(itertools.islice(batches, STEPS), 1):
         assert labels is not None

@@ -180,8 +180,13 @@ def _data_settings(run: Run | None, data: str | Path | None) -> DataConfig:
 def _scores(
     measure: Measure, generator: Generator, real: RealImages, name: str, settings: DataConfig, display: Display
 ) -> list[Score]:
-    drawn = measure.draw(generator, display.counter("drawing"))
     network, extractor = generator.info.network, measure.extractor
+    if "fid" in measure.metrics and measure.samples <= extractor.dimensions:
+        display.warn(
+            f"fid: of {measure.samples:,} images with {extractor.dimensions:,} features each it is far too high; "
+            "compare it with nothing but the floor"
+        )
+    drawn = measure.draw(generator, display.counter("drawing"))
     found = compare(measure.metrics, drawn, measure.real, measure.seed)
     floors, how = measure.floor(real.test, display.counter("looking at test"))
     shown = generator.info.trained.get("images")
