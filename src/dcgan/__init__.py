@@ -17,12 +17,13 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from dcgan.config import Config
     from dcgan.errors import InputError
+    from dcgan.evaluation import evaluate
     from dcgan.pretrained import Discriminator, Generator
     from dcgan.run import Run
     from dcgan.training import train
 
 __version__ = "0.1.0"
-__all__ = ["Config", "Discriminator", "Generator", "InputError", "Run", "__version__", "train"]
+__all__ = ["Config", "Discriminator", "Generator", "InputError", "Run", "__version__", "evaluate", "train"]
 
 _HOMES = {
     "Config": "dcgan.config",
@@ -30,6 +31,7 @@ _HOMES = {
     "Generator": "dcgan.pretrained",
     "InputError": "dcgan.errors",
     "Run": "dcgan.run",
+    "evaluate": "dcgan.evaluation",
     "train": "dcgan.training",
 }
 

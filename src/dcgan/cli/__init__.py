@@ -12,6 +12,7 @@ from dcgan.errors import InputError, TrainingError, nearest, printable
 COMMANDS = {
     "train": "train a DCGAN on a folder, zip, tar or IDX files, or a data set by name",
     "sample": "draw images from a trained generator",
+    "evaluate": "how near a generator's images are to real ones: FID, KID, precision, recall and more",
     "info": "versions, device, precision, threads and where data is looked for",
 }
 
@@ -69,5 +70,6 @@ try:
   dcgan train digits --minutes 3                    learn handwritten digits, no network needed
   dcgan train photos/ --minutes 30                  learn from a folder of your own images
   dcgan sample runs/digits-fast --out grid.png      draw new ones
+  dcgan evaluate runs/digits-fast                   say how good they are
 
 `dcgan COMMAND --help` lists a command's options."""

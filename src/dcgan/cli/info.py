@@ -16,7 +16,7 @@ import tyro
 import dcgan
 from dcgan.cli import DONE
 
-PACKAGES = ("torch", "torchvision", "numpy", "pillow", "safetensors", "tensorboard", "scipy", "lmdb")
+PACKAGES = ("torch", "torchvision", "numpy", "pillow", "safetensors", "tensorboard", "scipy", "lmdb", "torch-fidelity")
 
 
 @dataclass(frozen=True)

@@ -1,1 +1,6 @@
-"""How good a generator is."""
+"""How good a generator is: `evaluate` measures and writes down, `Measure` is prepared once and used many times."""
+
+from dcgan.evaluation.measure import Measure, evaluate
+from dcgan.evaluation.scores import Score
+
+__all__ = ["Measure", "Score", "evaluate"]

@@ -1,0 +1,82 @@
+"""The metrics by the names of the command line, and how each is taken from two sets of features."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from dcgan.errors import InputError, nearest
+from dcgan.evaluation import fidelity
+from dcgan.evaluation.extractors import Extractor, Features
+from dcgan.evaluation.fidelity import Estimate
+from dcgan.evaluation.reference import Reference
+
+METRICS = {
+    "fid": "Fréchet distance",
+    "kid": "kernel distance",
+    "prc": "improved precision and recall",
+    "dc": "density and coverage",
+    "isc": "Inception Score",
+}
+DEFAULT_METRICS = ("fid", "kid", "prc", "dc")
+MANY_DIMENSIONS = 256
+
+
+@dataclass(frozen=True)
+class Measured:
+    """An estimate, and how many images of either side it is of."""
+
+    estimate: Estimate
+    samples: int
+    reference_samples: int
+
+
+def check_metrics(metrics: Sequence[str], extractor: Extractor | None = None) -> None:
+    """Raises InputError for no metric, an unknown one, or one that the extractor cannot give."""
+    there = ", ".join(METRICS)
+    if not metrics:
+        raise InputError(f"metrics: none given (there are: {there})")
+    for name in metrics:
+        if name not in METRICS:
+            raise InputError(f"metrics: there is no {name!r}{nearest(name, METRICS)} (there are: {there})")
+    if "isc" in metrics and extractor and not extractor.has_classes:
+        raise InputError(
+            f"metrics: isc wants class probabilities, and this {extractor.name} has no classifier "
+            "(none in its weights, or one of zeros); leave isc out"
+        )
+
+
+def compare(
+    metrics: Sequence[str], drawn: Features, real: Reference, seed: int, intervals: bool = True
+) -> dict[str, Measured]:
+    """All of the metrics, one value or two each, by the names of the values.
+
+    FID is against the statistics of all real images, KID against those that are kept one by one; the balls of
+    the other four want equal numbers on both sides, and take the first of each.
+    """
+    found: dict[str, Measured] = {}
+    n = min(len(drawn.features), len(real.kept.features))
+    ours, theirs = drawn.features[:n], real.kept.features[:n]
+    for metric in metrics:
+        if metric == "fid":
+            resamples = _resamples(drawn) if intervals else 0
+            estimate = fidelity.fid(drawn.features, real.statistics, resamples, seed)
+            found["fid"] = Measured(estimate, len(drawn.features), real.statistics.count)
+        elif metric == "kid":
+            estimate = fidelity.kid(drawn.features, real.kept.features, seed)
+            found["kid"] = Measured(estimate, len(drawn.features), len(real.kept.features))
+        elif metric == "prc":
+            both = fidelity.precision_recall(ours, theirs)
+            found |= {name: Measured(one, n, n) for name, one in zip(("precision", "recall"), both, strict=True)}
+        elif metric == "dc":
+            both = fidelity.density_coverage(ours, theirs)
+            found |= {name: Measured(one, n, n) for name, one in zip(("density", "coverage"), both, strict=True)}
+        elif drawn.logits is not None:
+            estimate = fidelity.inception_score(drawn.logits, seed)
+            found["inception_score"] = Measured(estimate, len(drawn.logits), 0)
+    return found
+
+
+def _resamples(drawn: Features) -> int:
+    """A resample of 10,000 rows takes 2 s of a core at 2,048 dimensions, and 10 ms at 128."""
+    return 200 if drawn.features.shape[1] <= MANY_DIMENSIONS else 20

@@ -1,0 +1,140 @@
+"""The real side of every score: the images as the run prepared them, and their features, kept in the cache."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from dcgan.config import DataConfig, NetworkConfig
+from dcgan.data.cache import default_cache
+from dcgan.data.pack import Pack, Progress, pack
+from dcgan.data.source import Source
+from dcgan.data.sources import find_source
+from dcgan.errors import InputError, printable
+from dcgan.evaluation.extractors import Extractor, Features, joined
+from dcgan.evaluation.fidelity import Moments, Statistics
+from dcgan.files import read_tensors, write_tensors
+from dcgan.progress import Display
+
+FORMAT = 1
+KEPT = 10_000
+"""Images whose features are kept one by one; of the rest only mean and covariance are."""
+_PIECE = 4096
+
+
+@dataclass(frozen=True, eq=False)
+class RealImages:
+    """The training split, and if there is one the test split, as packs of one shape."""
+
+    train: Pack
+    test: Pack | None
+
+
+@dataclass(frozen=True, eq=False)
+class Reference:
+    """Features of real images: statistics of all that were looked at, and the features of up to 10,000 of them."""
+
+    statistics: Statistics
+    kept: Features
+
+    def halves(self) -> tuple[Features, Reference]:
+        """What is kept as two sets that share no image, the second as a reference: the floor without a test split."""
+        features, logits = self.kept
+        half = len(features) // 2
+        moments = Moments()
+        moments.add(features[half:])
+        first = Features(features[:half], None if logits is None else logits[:half])
+        return first, Reference(moments.statistics(), Features(features[half:], None))
+
+
+def real_images(network: NetworkConfig, settings: DataConfig, test: str | Path | None, display: Display) -> RealImages:
+    """Find and pack the images of `settings.data` as training does, at the network's size and channels.
+
+    test: held-out images of the same kind; by default the test split that names and IDX folders have.
+    Raises InputError for data that cannot be used.
+    """
+    root = Path(settings.data_root) if settings.data_root else None
+    source = find_source(settings.data, root)
+    train = _packed(source, network, settings, display)
+    if test is not None:
+        held_out = _packed(find_source(test, root, split="test"), network, settings, display)
+        if held_out.key == train.key:
+            raise InputError(f"test: {printable(test)} holds the very images of {printable(train.source)}")
+        return RealImages(train, held_out)
+    try:
+        own = find_source(settings.data, root, split="test")
+    except InputError as error:
+        display.say(f"no test split: {error}")
+        return RealImages(train, None)
+    # Folders and archives are one split only, and are found again as they are.
+    return RealImages(
+        train, None if own.fingerprint() == source.fingerprint() else _packed(own, network, settings, display)
+    )
+
+
+def reference(
+    images: Pack, extractor: Extractor, number: int, progress: Progress | None = None, cache: Path | None = None
+) -> Reference:
+    """Features of `number` images of a pack, from the cache or anew; the same images whatever else is asked.
+
+    The cache's key is the pack's key, the extractor's digest and precision, and the number.
+    """
+    facts = (FORMAT, images.key, extractor.digest, extractor.precision, number)
+    key = hashlib.sha256(repr(facts).encode()).hexdigest()[:32]
+    path = (cache or default_cache()) / "features" / f"{key}.safetensors"
+    if not path.exists():
+        found = _extract(images.images, extractor, number, progress)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_tensors(path, _to_tensors(found), {"images": images.source, "extractor": extractor.name})
+    return _from_tensors(read_tensors(path)[0], number)
+
+
+def _packed(source: Source, network: NetworkConfig, settings: DataConfig, display: Display) -> Pack:
+    return pack(
+        source,
+        network.size,
+        network.image_channels,
+        resample=settings.resample,
+        workers=settings.workers or None,
+        max_skipped=settings.max_skipped,
+        progress=display.counter("packing"),
+    )
+
+
+def _extract(images: np.ndarray, extractor: Extractor, number: int, progress: Progress | None) -> Reference:
+    """Look at a random choice of the images, in random order, so that what is kept is one as well."""
+    order = np.random.Generator(np.random.Philox(key=0)).permutation(len(images))[:number]
+
+    def pieces() -> Iterator[np.ndarray]:
+        for start in range(0, number, _PIECE):
+            yield images[order[start : start + _PIECE]]
+
+    moments, kept, count = Moments(), list[Features](), 0
+    for part in extractor.stream(pieces(), progress, number):
+        moments.add(part.features)
+        if count < KEPT:
+            kept.append(part)
+        count += len(part.features)
+    features, logits = joined(kept)
+    return Reference(moments.statistics(), Features(features[:KEPT], None if logits is None else logits[:KEPT]))
+
+
+def _to_tensors(found: Reference) -> dict[str, torch.Tensor]:
+    arrays = {
+        "mean": found.statistics.mean,
+        "covariance": found.statistics.covariance,
+        "features": found.kept.features,
+        "logits": found.kept.logits,
+    }
+    return {name: torch.from_numpy(array) for name, array in arrays.items() if array is not None}
+
+
+def _from_tensors(tensors: dict[str, torch.Tensor], number: int) -> Reference:
+    arrays = {name: tensor.numpy() for name, tensor in tensors.items()}
+    statistics = Statistics(arrays["mean"], arrays["covariance"], number)
+    return Reference(statistics, Features(arrays["features"], arrays.get("logits")))

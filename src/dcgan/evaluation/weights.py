@@ -1,0 +1,90 @@
+"""The weights files of the extractors: found on disk, or downloaded where their authors publish them.
+
+They are pickles, as torch.save writes, because that is how they are published; only tensors are ever read from
+them (`weights_only`), so that a file can be wrong but not run a program.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import pickle
+import socket
+import urllib.error
+from pathlib import Path
+
+import torch
+
+from dcgan.data.download import DOWNLOAD_TIMEOUT
+from dcgan.errors import InputError, printable
+
+Tensors = dict[str, torch.Tensor]
+UNREADABLE = (  # what torch.load raises for files that are something else
+    *(OSError, RuntimeError, EOFError, ValueError, LookupError, AttributeError, TypeError, pickle.UnpicklingError),
+)
+
+
+def find_weights(url: str, given: Path | None = None) -> Path | None:
+    """The file that is at hand: `given`, else that of `$DCGAN_WEIGHTS`, else torch hub's; None if there is none.
+
+    What is given is a file, or a folder that has it by its published name. Raises InputError if it is not there.
+    """
+    name = url.rpartition("/")[2]
+    for place, said in ((given, "weights"), (os.environ.get("DCGAN_WEIGHTS"), "$DCGAN_WEIGHTS")):
+        if not place:
+            continue
+        path = Path(place).expanduser()
+        file = path / name if path.is_dir() else path
+        if file.is_file():
+            return file
+        if given or not path.is_dir():  # a folder of the environment's may hold other weights only
+            raise InputError(f"{said}: there is no file {printable(file)}; it is to be {name} from {url}")
+    kept = Path(torch.hub.get_dir()) / "checkpoints" / name
+    return kept if kept.is_file() else None
+
+
+def fetch_weights(url: str) -> Path:
+    """Download a weights file to where torch hub keeps such files. Raises InputError with what to do if it fails."""
+    name = url.rpartition("/")[2]
+    target = Path(torch.hub.get_dir()) / "checkpoints" / name
+    before = socket.getdefaulttimeout()
+    socket.setdefaulttimeout(DOWNLOAD_TIMEOUT)
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        torch.hub.download_url_to_file(url, str(target), _hash_in(name))
+    except (OSError, RuntimeError, urllib.error.URLError) as error:
+        raise InputError(
+            f"{name} could not be downloaded ({error}). Get it from {url} and name it by --weights or "
+            "$DCGAN_WEIGHTS, or take --extractor classifier, which needs no download but labelled images"
+        ) from error
+    finally:
+        socket.setdefaulttimeout(before)
+    return target
+
+
+def load_weights(path: Path) -> Tensors:
+    """The tensors of a weights file by name. Raises InputError if it holds anything else."""
+    try:
+        tensors = torch.load(path, map_location="cpu", weights_only=True)
+    except UNREADABLE as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise InputError(f"{printable(path)}: not a file of weights ({reason})") from error
+    if not isinstance(tensors, dict) or not all(isinstance(value, torch.Tensor) for value in tensors.values()):
+        raise InputError(f"{printable(path)}: holds something else than named tensors")
+    return tensors
+
+
+def digest(tensors: Tensors, recipe: str) -> str:
+    """SHA-256 (hex) of the weights and of the words that say what is done with them."""
+    found = hashlib.sha256(recipe.encode())
+    for name in sorted(tensors):
+        tensor = tensors[name].detach().cpu().contiguous()
+        found.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        found.update(tensor.numpy().tobytes())
+    return found.hexdigest()
+
+
+def _hash_in(name: str) -> str | None:
+    """torch's convention: name-<first digits of the SHA-256>.pth."""
+    stem = Path(name).stem.rpartition("-")[2]
+    return stem if len(stem) == 8 and all(c in "0123456789abcdef" for c in stem) else None

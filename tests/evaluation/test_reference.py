@@ -1,0 +1,120 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from dcgan.config import DataConfig, NetworkConfig
+from dcgan.data.pack import Pack
+from dcgan.errors import InputError
+from dcgan.evaluation import reference as module
+from dcgan.evaluation.extractors import Features
+from dcgan.evaluation.fidelity import statistics
+from dcgan.evaluation.reference import Reference, real_images, reference
+from dcgan.progress import Display
+from tests.evaluation.conftest import plain_extractor
+
+NETWORK = NetworkConfig(image_size="16", channels="3")
+QUIET = Display(quiet=True)
+
+
+def test_statistics_are_of_all_images_and_what_is_kept_is_some_of_them(
+    packed: Pack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "KEPT", 25)
+    monkeypatch.setattr(module, "_PIECE", 7)
+    extractor = plain_extractor(has_classes=True)
+    calls = list[tuple[int, int]]()
+    found = reference(packed, extractor, 60, lambda done, total: calls.append((done, total)), tmp_path)
+    everything = extractor(packed.images).features
+    assert found.statistics.count == 60
+    assert np.allclose(found.statistics.mean, everything.mean(0), atol=1e-4)
+    assert np.allclose(found.statistics.covariance, np.cov(everything, rowvar=False), rtol=1e-3)
+    features, logits = found.kept
+    assert features.shape == (25, 6)
+    assert logits is not None
+    assert np.array_equal(logits, features[:, :2])
+    rows = {row.tobytes() for row in everything}
+    assert len({row.tobytes() for row in features} & rows) == 25
+    assert not np.array_equal(features, everything[:25])  # a random choice
+    assert calls[-1] == (60, 60)
+
+
+def test_fewer_images_are_the_first_of_the_same_order(packed: Pack, tmp_path: Path) -> None:
+    all_of_them = reference(packed, plain_extractor(), 60, cache=tmp_path)
+    some = reference(packed, plain_extractor(), 30, cache=tmp_path)
+    assert np.array_equal(some.kept.features, all_of_them.kept.features[:30])
+    assert some.kept.logits is None
+    assert np.allclose(some.statistics.covariance, statistics(some.kept.features).covariance)
+
+
+def test_the_cache_knows_images_extractor_precision_and_number(packed: Pack, tmp_path: Path) -> None:
+    counted = list[int]()
+
+    def look(images: Pack, digest: str, precision: str, number: int) -> Reference:
+        extractor = replace(plain_extractor(), digest=digest, precision=precision)
+        return reference(images, extractor, number, lambda done, _: counted.append(done), tmp_path)
+
+    first = look(packed, "0", "fp32", 60)
+    counted.clear()
+    again = look(packed, "0", "fp32", 60)
+    assert not counted
+    assert np.array_equal(again.kept.features, first.kept.features)
+    assert np.array_equal(again.statistics.covariance, first.statistics.covariance)
+    assert again.statistics.count == 60
+    for other in (
+        (replace(packed, key="x"), "0", "fp32", 60),
+        (packed, "1", "fp32", 60),
+        (packed, "0", "bf16", 60),
+        (packed, "0", "fp32", 59),
+    ):
+        counted.clear()
+        look(*other)
+        assert counted
+
+
+def test_halves_share_no_image() -> None:
+    features = np.random.default_rng(0).standard_normal((31, 3)).astype(np.float32)
+    first, second = Reference(statistics(features), Features(features, features)).halves()
+    assert np.array_equal(np.concatenate([first.features, second.kept.features]), features)
+    assert first.logits is not None
+    assert len(first.logits) == 15
+    assert np.allclose(second.statistics.mean, features[15:].mean(0))
+
+
+def test_a_folder_has_no_test_split_but_can_be_given_one(small: Path, held_out: Path, packed: Pack) -> None:
+    settings = DataConfig(data=str(small))
+    found = real_images(NETWORK, settings, None, QUIET)
+    assert found.train.key == packed.key
+    assert found.test is None
+    given = real_images(NETWORK, settings, held_out, QUIET)
+    assert given.test is not None
+    assert len(given.test.images) == 40
+    with pytest.raises(InputError, match="the very images"):
+        real_images(NETWORK, settings, small, QUIET)
+
+
+def test_images_are_prepared_as_the_settings_say(small: Path) -> None:
+    network = NetworkConfig(image_size="20x24", channels="1")
+    smooth, blocky = (
+        real_images(network, DataConfig(data=str(small), resample=filter_), None, QUIET).train
+        for filter_ in ("lanczos", "nearest")
+    )
+    assert smooth.images.shape == (60, 20, 24, 1)
+    assert not np.array_equal(smooth.images, blocky.images)
+
+
+def test_digits_say_that_they_have_no_test_split(capsys: pytest.CaptureFixture[str]) -> None:
+    found = real_images(NETWORK, DataConfig(data="digits"), None, Display())
+    assert found.test is None
+    assert "no test split: the bundled digits have no held-out split" in capsys.readouterr().out
+
+
+@pytest.mark.data
+def test_named_sets_bring_theirs(data_root: Path) -> None:
+    network = NetworkConfig(image_size="16", channels="1")
+    found = real_images(network, DataConfig(data="mnist", data_root=str(data_root)), None, QUIET)
+    assert found.test is not None
+    assert (len(found.train.images), len(found.test.images)) == (60_000, 10_000)
