@@ -34,9 +34,10 @@ class Contrast:
     nearer: float
     """Probability that a sample is nearer to the training images than a held-out image is; ties count half."""
     nearer_interval: Interval
-    prefers_training: float
-    """Share of the samples nearer to a training image than to any of as many held-out ones; 0.5 without memory."""
-    prefers_interval: Interval
+    copied: float
+    """Share of the samples whose nearest real image is a training image, beyond what chance explains: 0 if training and
+    held-out images are all the same to the generator (less by bad luck), 1 if all samples are copies."""
+    copied_interval: Interval
     near_copies: int
     """Samples nearer to a training image than all but RARE of the held-out images are."""
 
@@ -60,16 +61,15 @@ class Memorisation:
     @property
     def reading(self) -> str:
         """What the numbers say, in a sentence."""
-        c = self.contrast
-        if c is None:
+        if self.contrast is None:
             return "no held-out images to compare with: distances alone do not tell copies from good drawings"
-        low, high = c.prefers_interval
-        share = (
-            f"{c.prefers_training:.1%} (95 %: {low:.1%} to {high:.1%}) of the samples are nearer to a training image"
+        low, high = self.contrast.copied_interval
+        verdict = "signs of memorisation" if low > 0 else "no sign of memorisation"
+        near = self.contrast.near_copies / self.samples
+        return (
+            f"{verdict}: {self.contrast.copied:.1%} ({low:.1%} to {high:.1%}) of the samples are at training images "
+            f"beyond chance; {near:.1%} are near copies, as {RARE:.0%} of held-out images would be"
         )
-        tail = f"near copies {c.near_copies / self.samples:.1%}, against {RARE:.0%} of the held-out images"
-        verdict = "signs of memorisation" if low > 0.5 else "no sign of memorisation"
-        return f"{verdict}: {share} than to any of as many held-out ones (50 % without memory); {tail}"
 
 
 def memorisation(
@@ -82,24 +82,27 @@ def memorisation(
 
     All three are uint8 images (N, H, W, C), or features (N, D) of one extractor. Two questions, because drawings
     are often more typical than real images, and then nearer to *any* of them: `nearer` compares samples with held-out
-    images (Meehan et al. 2020), `prefers_training` the training images with held-out ones as targets, which without
-    memory are the same to a sample. progress(done, total) counts the training images.
+    images (Meehan et al. 2020), `copied` the training images with held-out ones as neighbours, which without memory
+    are all the same to a sample. progress(done, total) counts the training images.
     Raises ValueError for other types and shapes.
     """
     space: Literal["pixels", "features"] = "pixels" if drawn.dtype == np.uint8 else "features"
     unit = 255.0 if space == "pixels" else 1.0
-    distances = _search(drawn, train, progress=progress).distances[:, 0] / unit
-    contrast = None if held_out is None else _contrast(drawn, distances, train, held_out, unit)
-    nearest = np.argsort(distances, kind="stable")[:SHOWN]
-    return Memorisation(
-        space,
-        len(drawn),
-        len(train),
-        float(np.median(distances)),
-        float(distances[nearest[0]]),
-        tuple(int(i) for i in nearest),
-        contrast,
-    )
+    to_train = _search(drawn, train, progress=progress)
+    distances = to_train.distances[:, 0] / unit
+    contrast = None
+    if held_out is not None:
+        baseline = _search(held_out, train).distances[:, 0] / unit
+        contrast = Contrast(
+            len(held_out),
+            float(np.median(baseline)),
+            *probability_less(distances, baseline),
+            *share_copied(to_train, _search(drawn, held_out)),
+            int((distances < np.sort(baseline)[math.floor(RARE * len(baseline))]).sum()),
+        )
+    nearest = np.argsort(distances, kind="stable")[:SHOWN].tolist()
+    median, least = float(np.median(distances)), float(distances[nearest[0]])
+    return Memorisation(space, len(drawn), len(train), median, least, tuple(nearest), contrast)
 
 
 def neighbour_grid(
@@ -113,60 +116,29 @@ def neighbour_grid(
     drawn, train: uint8 (N, H, W, C). features: (N, D) of both; each row then goes on with the sample again, and its k
     nearest in feature space.
     """
-    spaces = [(drawn, train)] + ([features] if features else [])
-    columns = []
-    for queries, references in spaces:
+    columns: list[np.ndarray] = []
+    for queries, references in [(drawn, train)] + ([features] if features else []):
         numbers = _search(queries, references, min(k, len(train))).tags
         columns += [drawn, *(train[column] for column in numbers.T)]
     return grid(np.stack(columns, axis=1).reshape(-1, *drawn.shape[1:]), len(columns))
 
 
-def _search(
-    queries: np.ndarray, references: np.ndarray, k: int = 1, progress: Callable[[int, int], None] | None = None
-) -> Nearest:
-    search = Nearest(queries, k)
-    for start in range(0, len(references), PIECE):
-        search.add(references[start : start + PIECE])
-        if progress:
-            progress(search.seen, len(references))
-    return search
+def share_copied(to_train: Nearest, to_held_out: Nearest) -> tuple[float, Interval]:
+    """The share of copies, and its 95 % interval, from which of N training and M held-out images is nearest.
 
-
-def _contrast(
-    drawn: np.ndarray, distances: np.ndarray, train: np.ndarray, held_out: np.ndarray, unit: float
-) -> Contrast:
-    baseline = np.sort(_search(held_out, train).distances[:, 0] / unit)
-    prefers, prefers_interval = _preference(drawn, _evenly(train, len(held_out)), _evenly(held_out, len(train)))
-    nearer, nearer_interval = probability_less(distances, baseline)
-    bar = baseline[math.floor(RARE * len(baseline))]
-    return Contrast(
-        len(held_out),
-        float(np.median(baseline)),
-        nearer,
-        nearer_interval,
-        prefers,
-        prefers_interval,
-        int((distances < bar).sum()),
-    )
-
-
-def _evenly(items: np.ndarray, n: int) -> np.ndarray:
-    """At most n of the items, evenly spread: sets are often sorted by class."""
-    return items if len(items) <= n else items[np.arange(n) * len(items) // n]
-
-
-def _preference(drawn: np.ndarray, train: np.ndarray, held_out: np.ndarray) -> tuple[float, Interval]:
-    """Share of samples nearer to `train` than to `held_out`, as many of each, and its 95 % interval; ties count half.
-
-    Were there no memory, each target could as well have been in the other set. Some are the nearest of many
-    samples: with c samples at a target the share's variance is the sum of c² over 4 n².
+    Without memory any M of all the images could as well have been held out, and a training image would be the nearest
+    of a share N / (N + M) of the samples; of copies it always is. Some images are the nearest of many samples: with c
+    samples at an image, a random choice of M images gives the share a variance in terms of the sum of c².
     """
-    one, other = _search(drawn, train), _search(drawn, held_out)
-    gap = other.squared[:, 0] - one.squared[:, 0]
-    share = float((gap > 0).mean() + (gap == 0).mean() / 2)
-    targets = np.where(gap > 0, one.tags[:, 0], len(train) + other.tags[:, 0])
-    half = Z95 * math.sqrt((np.bincount(targets).astype(float) ** 2).sum()) / (2 * len(drawn))
-    return share, (max(0.0, share - half), min(1.0, share + half))
+    n, images = len(to_train.tags), to_train.seen + to_held_out.seen
+    chance = to_train.seen / images
+    gap = to_held_out.squared[:, 0] - to_train.squared[:, 0]
+    share = float((gap > 0).mean() + chance * (gap == 0).mean())
+    nearest = np.where(gap > 0, to_train.tags[:, 0], to_train.seen + to_held_out.tags[:, 0])
+    spread = (np.bincount(nearest).astype(np.float64) ** 2).sum() - n * n / images
+    deviation = math.sqrt(chance * (1 - chance) * spread * images / (images - 1)) / n
+    copied, half = (share - chance) / (1 - chance), Z95 * deviation / (1 - chance)
+    return copied, (copied - half, min(1.0, copied + half))
 
 
 def probability_less(some: np.ndarray, others: np.ndarray) -> tuple[float, Interval]:
@@ -186,3 +158,14 @@ def _share_above(values: np.ndarray, others: np.ndarray) -> np.ndarray:
     others = np.sort(others)
     below, upto = np.searchsorted(others, values, "left"), np.searchsorted(others, values, "right")
     return 1.0 - (below + upto) / (2 * len(others))
+
+
+def _search(
+    queries: np.ndarray, references: np.ndarray, k: int = 1, progress: Callable[[int, int], None] | None = None
+) -> Nearest:
+    search = Nearest(queries, k)
+    for start in range(0, len(references), PIECE):
+        search.add(references[start : start + PIECE])
+        if progress:
+            progress(search.seen, len(references))
+    return search

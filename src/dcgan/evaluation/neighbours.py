@@ -92,7 +92,7 @@ def real_control(
     The whole set is used once.
     """
     draws = CONTROL_DRAWS if n < len(images) else 1
-    scores = []
+    scores: list[NeighbourScore] = []
     for draw in range(draws):
         chosen = np.sort(np.random.default_rng([seed, draw]).permutation(len(images))[:n])
         block = images[chosen], labels[chosen]
