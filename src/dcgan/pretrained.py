@@ -17,13 +17,13 @@ import torch
 from torch import nn
 
 from dcgan.config import Config, NetworkConfig
-from dcgan.device import resolve_device
+from dcgan.device import resolve_device, resolve_precision
 from dcgan.errors import InputError, nearest
 from dcgan.files import read_tensors, write_atomically, write_tensors
 from dcgan.images import to_array
 from dcgan.latents import BLOCK, latents
 from dcgan.networks import build_discriminator, build_generator
-from dcgan.networks.folding import folded
+from dcgan.networks.folding import ready_to_draw
 
 FORMAT = "dcgan-model-1"
 
@@ -119,7 +119,7 @@ class Generator(_Pretrained):
     """
 
     filename = "generator.safetensors"
-    _ready: tuple[list[tuple[int, int]], nn.Module] | None = None
+    _ready: tuple[list[tuple[int, int]], dict[torch.dtype, nn.Module]] | None = None
 
     @classmethod
     def build(cls, config: NetworkConfig) -> nn.Module:
@@ -133,17 +133,31 @@ class Generator(_Pretrained):
         return self.network(z, labels)
 
     def sample(
-        self, n: int = 1, seed: int = 0, *, label: int | str | None = None, truncation: float | None = None
+        self,
+        n: int = 1,
+        seed: int = 0,
+        *,
+        label: int | str | None = None,
+        truncation: float | None = None,
+        precision: str = "fp32",
     ) -> np.ndarray:
         """n images as uint8 (n, H, W, C). Image i of a seed is the same whatever n is.
 
         label: class number or name, for conditional generators; None goes through all classes in turn.
-        truncation: see `latents`. Raises InputError for values that make no sense.
+        truncation: see `latents`. precision: "bf16" draws the same images two to four times as fast where the processor
+        has it, a level of 255 off here and there; "auto" is "bf16" there and "fp32" elsewhere.
+        Raises InputError for values that make no sense.
         """
-        return np.concatenate(list(self.stream(n, seed, label=label, truncation=truncation)))
+        return np.concatenate(list(self.stream(n, seed, label=label, truncation=truncation, precision=precision)))
 
     def stream(
-        self, n: int, seed: int = 0, *, label: int | str | None = None, truncation: float | None = None
+        self,
+        n: int,
+        seed: int = 0,
+        *,
+        label: int | str | None = None,
+        truncation: float | None = None,
+        precision: str = "fp32",
     ) -> Iterator[np.ndarray]:
         """As `sample`, in pieces: memory stays flat however large n is."""
         if n < 1:
@@ -152,21 +166,24 @@ class Generator(_Pretrained):
             raise InputError(f"seed: {seed} is outside [0, 2^63)")
         label = self._class_index(label)
         config, device = self.info.network, next(self.parameters()).device
-        network, size = self._drawing(), self._batch()
+        dtype = resolve_precision(precision, device)
+        network, size = self._drawing(dtype), self._batch()
         for start in range(0, n, size):
             # A whole batch even for one image: its company, and so its rounding, is always the same.
             z = latents(size, config.latent_dim, seed, start, config.latent, truncation)
             labels = class_labels(config.classes, size, start, label)
             with torch.inference_mode():
-                images = network(z.to(device), None if labels is None else labels.to(device))
+                images = network(z.to(device, dtype), None if labels is None else labels.to(device))
             yield to_array(images[: n - start])
 
-    def _drawing(self) -> nn.Module:
-        """The network with its norms folded in, made anew when a weight has changed since."""
+    def _drawing(self, dtype: torch.dtype) -> nn.Module:
+        """The network ready to draw in a type, made anew when a weight has changed since."""
         state = [(tensor.data_ptr(), tensor._version) for tensor in self.network.state_dict().values()]
         if self._ready is None or self._ready[0] != state:
-            self._ready = state, folded(self.network)
-        return self._ready[1]
+            self._ready = state, {}
+        if dtype not in self._ready[1]:
+            self._ready[1][dtype] = ready_to_draw(self.network, dtype)
+        return self._ready[1][dtype]
 
     def _batch(self) -> int:
         """Images drawn at once: a block of latents, and more on a GPU if the batch's statistics do not matter."""

@@ -1,0 +1,171 @@
+"""Whether a generator draws its training images again: distances to them, against those of held-out images.
+
+All of it works on pixels (uint8 images) and on features (floating point) alike. Held-out images are real, of the
+same source, and none of those the run was trained on.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from dcgan.evaluation.nearest import Nearest
+from dcgan.evaluation.neighbours import PIECE, Z95
+from dcgan.images import grid
+
+RARE = 0.01
+"""A sample is a near copy if it is nearer to a training image than all but this share of the held-out images."""
+SHOWN = 8
+
+Interval = tuple[float, float]
+
+
+@dataclass(frozen=True)
+class Contrast:
+    """Samples against held-out images. Intervals are 95 %."""
+
+    held_out: int
+    median: float
+    """Median distance of the held-out images to the nearest training image."""
+    nearer: float
+    """Probability that a sample is nearer to the training images than a held-out image is; ties count half."""
+    nearer_interval: Interval
+    copied: float
+    """Share of the samples whose nearest real image is a training image, beyond what chance explains: 0 if training and
+    held-out images are all the same to the generator (less by bad luck), 1 if all samples are copies."""
+    copied_interval: Interval
+    near_copies: int
+    """Samples nearer to a training image than all but RARE of the held-out images are."""
+
+
+@dataclass(frozen=True)
+class Memorisation:
+    """How near samples are to the training images, in Euclidean distance; pixels are in [0, 1]."""
+
+    space: Literal["pixels", "features"]
+    samples: int
+    train: int
+    median: float
+    """Median distance of the samples to the nearest training image."""
+    nearest: float
+    """The least of these distances; 0 is an exact copy."""
+    nearest_samples: tuple[int, ...]
+    """Which samples are nearest to training images, nearest first: those to look at."""
+    contrast: Contrast | None
+    """None without held-out images."""
+
+    @property
+    def reading(self) -> str:
+        """What the numbers say, in a sentence."""
+        if self.contrast is None:
+            return "no held-out images to compare with: distances alone do not tell copies from good drawings"
+        low, high = self.contrast.copied_interval
+        verdict = "signs of memorisation" if low > 0 else "no sign of memorisation"
+        near = self.contrast.near_copies / self.samples
+        return (
+            f"{verdict}: {self.contrast.copied:.1%} ({low:.1%} to {high:.1%}) of the samples are at training images "
+            f"beyond chance; {near:.1%} are near copies, as {RARE:.0%} of held-out images would be"
+        )
+
+
+def memorisation(
+    drawn: np.ndarray,
+    train: np.ndarray,
+    held_out: np.ndarray | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Memorisation:
+    """Distances from samples, and from held-out images, to the nearest training image.
+
+    All three are uint8 images (N, H, W, C), or features (N, D) of one extractor. Two questions, because drawings
+    are often more typical than real images, and then nearer to *any* of them: `nearer` compares samples with held-out
+    images (Meehan et al. 2020), `copied` the training images with held-out ones as neighbours, which without memory
+    are all the same to a sample. progress(done, total) counts the training images.
+    Raises ValueError for other types and shapes.
+    """
+    space: Literal["pixels", "features"] = "pixels" if drawn.dtype == np.uint8 else "features"
+    unit = 255.0 if space == "pixels" else 1.0
+    to_train = _search(drawn, train, progress=progress)
+    distances = to_train.distances[:, 0] / unit
+    contrast = None
+    if held_out is not None:
+        baseline = _search(held_out, train).distances[:, 0] / unit
+        contrast = Contrast(
+            len(held_out),
+            float(np.median(baseline)),
+            *probability_less(distances, baseline),
+            *share_copied(to_train, _search(drawn, held_out)),
+            int((distances < np.sort(baseline)[math.floor(RARE * len(baseline))]).sum()),
+        )
+    nearest = np.argsort(distances, kind="stable")[:SHOWN].tolist()
+    median, least = float(np.median(distances)), float(distances[nearest[0]])
+    return Memorisation(space, len(drawn), len(train), median, least, tuple(nearest), contrast)
+
+
+def neighbour_grid(
+    drawn: np.ndarray,
+    train: np.ndarray,
+    k: int = 5,
+    features: tuple[np.ndarray, np.ndarray] | None = None,
+) -> np.ndarray:
+    """A picture, uint8 (H', W', C): a row for each sample, the sample first, then its k nearest training images.
+
+    drawn, train: uint8 (N, H, W, C). features: (N, D) of both; each row then goes on with the sample again, and its k
+    nearest in feature space.
+    """
+    columns: list[np.ndarray] = []
+    for queries, references in [(drawn, train)] + ([features] if features else []):
+        numbers = _search(queries, references, min(k, len(train))).tags
+        columns += [drawn, *(train[column] for column in numbers.T)]
+    return grid(np.stack(columns, axis=1).reshape(-1, *drawn.shape[1:]), len(columns))
+
+
+def share_copied(to_train: Nearest, to_held_out: Nearest) -> tuple[float, Interval]:
+    """The share of copies, and its 95 % interval, from which of N training and M held-out images is nearest.
+
+    Without memory any M of all the images could as well have been held out, and a training image would be the nearest
+    of a share N / (N + M) of the samples; of copies it always is. Some images are the nearest of many samples: with c
+    samples at an image, a random choice of M images gives the share a variance in terms of the sum of c².
+    """
+    n, images = len(to_train.tags), to_train.seen + to_held_out.seen
+    chance = to_train.seen / images
+    gap = to_held_out.squared[:, 0] - to_train.squared[:, 0]
+    share = float((gap > 0).mean() + chance * (gap == 0).mean())
+    nearest = np.where(gap > 0, to_train.tags[:, 0], to_train.seen + to_held_out.tags[:, 0])
+    spread = (np.bincount(nearest).astype(np.float64) ** 2).sum() - n * n / images
+    deviation = math.sqrt(chance * (1 - chance) * spread * images / (images - 1)) / n
+    copied, half = (share - chance) / (1 - chance), Z95 * deviation / (1 - chance)
+    return copied, (copied - half, min(1.0, copied + half))
+
+
+def probability_less(some: np.ndarray, others: np.ndarray) -> tuple[float, Interval]:
+    """P(a < b) + P(a = b) / 2 for a of `some` (N,) and b of `others` (M,): Mann and Whitney's, and its 95 % interval.
+
+    The interval is DeLong's (1988): from the variance of each item's share of the other set.
+    """
+    of_some, of_others = _share_above(some, others), 1.0 - _share_above(others, some)
+    probability = float(of_some.mean())
+    variance = sum(float(part.var(ddof=1)) / len(part) for part in (of_some, of_others) if len(part) > 1)
+    half = Z95 * math.sqrt(variance)
+    return probability, (max(0.0, probability - half), min(1.0, probability + half))
+
+
+def _share_above(values: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """For each value the share of the others above it, equal ones counting half."""
+    others = np.sort(others)
+    below, upto = np.searchsorted(others, values, "left"), np.searchsorted(others, values, "right")
+    return 1.0 - (below + upto) / (2 * len(others))
+
+
+def _search(
+    queries: np.ndarray, references: np.ndarray, k: int = 1, progress: Callable[[int, int], None] | None = None
+) -> Nearest:
+    search = Nearest(queries, k)
+    for start in range(0, len(references), PIECE):
+        search.add(references[start : start + PIECE])
+        if progress:
+            progress(search.seen, len(references))
+    return search
