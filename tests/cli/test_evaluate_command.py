@@ -65,6 +65,7 @@ def test_the_table() -> None:
         interval=Interval(-0.001, 12.3456, "100 subsets of 1,000"),
         floor=Floor(0.5, 10_000, "test images (x)"),
         samples=10_000,
+        labels=None,
         reference_samples=60_000,
         reference="mnist\x1b: 60,000 images",
         split="train",

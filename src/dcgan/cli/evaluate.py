@@ -31,7 +31,12 @@ class EvaluateOptions:
         str | None, tyro.conf.arg(metavar="DATA", help="Held-out real images; if not given, the test split if any.")
     ] = None
     metrics: Annotated[
-        str, tyro.conf.arg(metavar="LIST", help="Of fid, kid, prc (precision, recall), dc (density, coverage), isc.")
+        str,
+        tyro.conf.arg(
+            metavar="LIST",
+            help="Of fid, kid, prc (precision, recall), dc (density, coverage), isc, 1nn (the paper's Table 3), "
+            "memorisation.",
+        ),
     ] = "fid,kid,prc,dc"
     extractor: Annotated[
         Literal["auto", "inception", "dinov2", "classifier"],
@@ -49,7 +54,8 @@ class EvaluateOptions:
         float | None, tyro.conf.arg(metavar="T", help="Keep z within ±T: more typical, less varied.")
     ] = None
     precision: Annotated[
-        Literal["fp32", "bf16"], tyro.conf.arg(help="Of inception and dinov2; bf16 is faster and about 1 % off.")
+        Literal["fp32", "bf16"],
+        tyro.conf.arg(help="Of inception, dinov2, and 1nn's drawings; bf16 is faster and 1 % off."),
     ] = "fp32"
     device: Annotated[Literal["auto", "cpu", "cuda", "mps"], tyro.conf.arg(help="Where to draw and to look.")] = "auto"
     json: Annotated[Path | None, tyro.conf.arg(metavar="FILE", help="Add the scores to this file, a line each.")] = None
@@ -80,20 +86,25 @@ def run(arguments: Sequence[str]) -> int:
 
 def table(scores: Sequence[Score]) -> str:
     """The scores in columns, and below them what they are of."""
-    lines = [f"{'metric':<16} {'value':>9}   {'95 % interval':<20} {'floor':>9}"]
+    lines = [f"{'metric':<25} {'images':>10} {'value':>9}   {'95 % interval':<20} {'floor':>9}"]
+    protocols: dict[str, None] = {}
     for score in scores:
         interval = f"{_short(score.interval.low)} to {_short(score.interval.high)}" if score.interval else ""
         floor = _short(score.floor.value) if score.floor else ""
-        lines.append(f"{score.metric:<16} {_short(score.value):>9}   {interval:<20} {floor:>9}")
-    one = scores[0]
-    truncation = "" if one.truncation is None else f", truncation {one.truncation:g}"
-    lines.append(
-        f"{one.samples:,} images of seed {one.seed}{truncation}; {printable(one.reference)}, of which "
-        f"{one.reference_samples:,}; {one.images}; {one.extractor} {one.digest[:8]}, {one.precision}"
+        lines.append(f"{score.metric:<25} {score.samples:>10,} {_short(score.value):>9}   {interval:<20} {floor:>9}")
+        protocols[_protocol(score)] = None  # in order, each once
+    return "\n".join([*lines, *protocols])
+
+
+def _protocol(score: Score) -> str:
+    """What a score is of, for people; its record says more."""
+    truncation = "" if score.truncation is None else f", truncation {score.truncation:g}"
+    labels = "" if score.labels is None else f", labels by {score.labels}"
+    floor = f"; floor: {score.floor.samples:,} {printable(score.floor.how)}" if score.floor else ""
+    return (
+        f"{score.extractor} {score.digest[:8]} {score.precision}: seed {score.seed}{truncation}{labels}; "
+        f"{printable(score.reference)}, of which {score.reference_samples:,}; {score.images}{floor}"
     )
-    if one.floor:
-        lines.append(f"floor: {one.floor.samples:,} {printable(one.floor.how)}")
-    return "\n".join(lines)
 
 
 def _short(value: float) -> str:

@@ -1,27 +1,20 @@
-"""Measuring a generator: `Measure` is prepared once and used many times, `evaluate` writes everything down."""
+"""Measuring a generator by features: `Measure` is prepared once and used many times."""
 
 from __future__ import annotations
 
-import datetime
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Self
 
-import dcgan
-from dcgan.config import DataConfig
 from dcgan.data.pack import Pack, Progress
 from dcgan.device import resolve_device
-from dcgan.errors import InputError, printable
+from dcgan.errors import InputError
 from dcgan.evaluation.choice import choose_extractor
 from dcgan.evaluation.extractors import Extractor, Features, joined
-from dcgan.evaluation.fidelity import Estimate
-from dcgan.evaluation.metrics import DEFAULT_METRICS, Measured, check_metrics, compare
-from dcgan.evaluation.reference import KEPT, RealImages, Reference, real_images, reference
-from dcgan.evaluation.scores import Floor, Interval, Score, append, require_appendable
+from dcgan.evaluation.metrics import DEFAULT_METRICS, OF_FEATURES, Measured, check_metrics, compare
+from dcgan.evaluation.reference import KEPT, Reference, reference
 from dcgan.pretrained import Generator
 from dcgan.progress import Display
-from dcgan.run import Run
 
 FEWEST = 20
 
@@ -68,7 +61,7 @@ class Measure:
         reference_samples: how many of them, by default all. Raises InputError for numbers that make no sense, and
         if the extractor cannot be had.
         """
-        check_metrics(metrics)
+        check_metrics(metrics, among=OF_FEATURES)
         display = display or Display(quiet=True)
         number = len(train.images) if reference_samples is None else reference_samples
         for name, value in (("samples", samples), ("reference", number)):
@@ -104,119 +97,3 @@ class Measure:
         held_out = reference(test, self.extractor, min(self.samples, len(test.images), KEPT), progress)
         found = compare(self.metrics, held_out.kept, self.real, self.seed, intervals=False)
         return found, f"test images ({test.source})"
-
-
-def evaluate(
-    model: str | Path,
-    data: str | Path | None = None,
-    *,
-    test: str | Path | None = None,
-    metrics: Sequence[str] = DEFAULT_METRICS,
-    extractor: str = "auto",
-    weights: str | Path | None = None,
-    samples: int = 10_000,
-    reference_samples: int | None = None,
-    seed: int = 0,
-    truncation: float | None = None,
-    device: str = "auto",
-    precision: str = "fp32",
-    json: str | Path | None = None,
-    quiet: bool = False,
-) -> list[Score]:
-    """How near a generator's images are to real ones; each score with its interval, floor and protocol.
-
-    model: a run directory, whose scores are also added to its evaluation.jsonl, or a generator.safetensors.
-    data: the real images; by default those that the run was trained on. test: held-out ones, by default the test
-    split if there is one. metrics: of fid, kid, prc (precision, recall), dc (density, coverage), isc. extractor:
-    auto, inception, dinov2 or classifier; weights: its file. reference_samples: real images to compare with, by
-    default all. json: a file to add the scores to, a line each. Raises InputError for wrong input.
-    """
-    check_metrics(metrics)
-    display = Display(quiet=quiet)
-    path = Path(model)
-    generator = Generator.from_pretrained(path, device)
-    run = Run.open(path) if (path / "config.yaml").is_file() else None
-    files = [*([run.path / "evaluation.jsonl"] if run else []), *([Path(json)] if json else [])]
-    for file in files:
-        require_appendable(file)
-    with display:
-        settings = _data_settings(run, data)
-        real = real_images(generator.info.network, settings, test, display)
-        if run and data is None and run.data.get("key") != real.train.key:
-            raise InputError(
-                f"{run}: the images of {printable(settings.data)} are not those it was trained on; "
-                "name with --data which to compare with"
-            )
-        measure = Measure.of(
-            real.train,
-            metrics,
-            extractor=extractor,
-            weights=Path(weights) if weights else None,
-            samples=samples,
-            reference_samples=reference_samples,
-            seed=seed,
-            truncation=truncation,
-            device=device,
-            precision=precision,
-            display=display,
-        )
-        scores = _scores(measure, generator, real, printable(path), settings, display)
-    for file in files:
-        append(scores, file)
-    return scores
-
-
-def _data_settings(run: Run | None, data: str | Path | None) -> DataConfig:
-    """Where the real images are and how they are prepared: as the run did it."""
-    settings = run.config.data if run else DataConfig()
-    if data is not None:
-        # A Path is never the name of a set.
-        return replace(settings, data=str(data.expanduser().resolve()) if isinstance(data, Path) else data)
-    if run is None:
-        raise InputError("data: a weights file does not say what it was trained on; name the real images with --data")
-    return settings
-
-
-def _scores(
-    measure: Measure, generator: Generator, real: RealImages, name: str, settings: DataConfig, display: Display
-) -> list[Score]:
-    network, extractor = generator.info.network, measure.extractor
-    if "fid" in measure.metrics and measure.samples <= extractor.dimensions:
-        display.warn(
-            f"fid: of {measure.samples:,} images with {extractor.dimensions:,} features each it is far too high; "
-            "compare it with nothing but the floor"
-        )
-    drawn = measure.draw(generator, display.counter("drawing"))
-    found = compare(measure.metrics, drawn, measure.real, measure.seed)
-    floors, how = measure.floor(real.test, display.counter("looking at test"))
-    shown = generator.info.trained.get("images")
-    return [
-        Score(
-            metric=metric,
-            value=measured.estimate.value,
-            interval=_interval(measured.estimate),
-            floor=Floor(floors[metric].estimate.value, floors[metric].samples, how),
-            samples=measured.samples,
-            reference_samples=measured.reference_samples,
-            reference=real.train.source,
-            split="train",
-            images=f"{network.size[0]}x{network.size[1]}x{network.image_channels}, {settings.resample}",
-            extractor=extractor.name,
-            digest=extractor.digest,
-            resize=extractor.resize,
-            precision=extractor.precision,
-            generator=name,
-            images_shown=shown if isinstance(shown, int) else None,
-            seed=measure.seed,
-            truncation=measure.truncation,
-            when=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-            dcgan=dcgan.__version__,
-        )
-        for metric, measured in found.items()
-    ]
-
-
-def _interval(estimate: Estimate) -> Interval | None:
-    if estimate.low is None or estimate.high is None:
-        return None
-    return Interval(estimate.low, estimate.high, estimate.how)

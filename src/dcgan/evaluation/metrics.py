@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from dcgan.errors import InputError, nearest
@@ -11,12 +11,16 @@ from dcgan.evaluation.extractors import Extractor, Features
 from dcgan.evaluation.fidelity import Estimate
 from dcgan.evaluation.reference import Reference
 
-METRICS = {
+OF_FEATURES = {
     "fid": "Fréchet distance",
     "kid": "kernel distance",
     "prc": "improved precision and recall",
     "dc": "density and coverage",
     "isc": "Inception Score",
+}
+METRICS = OF_FEATURES | {
+    "1nn": "nearest-neighbour classification of real images by drawn ones (the paper's Table 3)",
+    "memorisation": "distances to the training images",
 }
 DEFAULT_METRICS = ("fid", "kid", "prc", "dc")
 MANY_DIMENSIONS = 256
@@ -31,14 +35,16 @@ class Measured:
     reference_samples: int
 
 
-def check_metrics(metrics: Sequence[str], extractor: Extractor | None = None) -> None:
-    """Raises InputError for no metric, an unknown one, or one that the extractor cannot give."""
-    there = ", ".join(METRICS)
+def check_metrics(
+    metrics: Sequence[str], extractor: Extractor | None = None, among: Mapping[str, str] = METRICS
+) -> None:
+    """Raises InputError for no metric, one that is not `among` these, or one that the extractor cannot give."""
+    there = ", ".join(among)
     if not metrics:
         raise InputError(f"metrics: none given (there are: {there})")
     for name in metrics:
-        if name not in METRICS:
-            raise InputError(f"metrics: there is no {name!r}{nearest(name, METRICS)} (there are: {there})")
+        if name not in among:
+            raise InputError(f"metrics: there is no {name!r}{nearest(name, among)} (there are: {there})")
     if "isc" in metrics and extractor and not extractor.has_classes:
         raise InputError(
             f"metrics: isc wants class probabilities, and this {extractor.name} has no classifier "

@@ -108,7 +108,13 @@ def marks_up_to(n: int) -> list[int]:
 
 
 def labelled_blocks(
-    generator: Generator, n: int, seed: int = 0, *, predict: Predict | None = None, precision: str = "fp32"
+    generator: Generator,
+    n: int,
+    seed: int = 0,
+    *,
+    predict: Predict | None = None,
+    truncation: float | None = None,
+    precision: str = "fp32",
 ) -> Iterator[Labelled]:
     """The n drawings of `generator.stream`, all classes in turn, with their labels: the class asked for.
 
@@ -120,7 +126,7 @@ def labelled_blocks(
             "1nn: this generator was trained without classes, and no classifier is given to label its images"
         )
     start = 0
-    for images in generator.stream(n, seed, precision=precision):
+    for images in generator.stream(n, seed, truncation=truncation, precision=precision):
         labels = class_labels(classes, len(images), start)
         if labels is not None:
             yield images, labels.numpy()

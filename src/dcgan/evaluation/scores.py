@@ -39,6 +39,8 @@ class Score:
     floor: Floor | None
     samples: int
     """Drawn images."""
+    labels: str | None
+    """Where their labels are from, if the score wants any."""
     reference_samples: int
     """Real images that they are compared with."""
     reference: str
@@ -47,6 +49,7 @@ class Score:
     images: str
     """How the real images were prepared: size, channels, filter."""
     extractor: str
+    """Whose features are compared, or "pixels"."""
     digest: str
     """SHA-256 of the extractor's weights and recipe."""
     resize: str

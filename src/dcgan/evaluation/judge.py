@@ -1,0 +1,286 @@
+"""`evaluate`: everything that can be measured of a trained generator, each score with its protocol, written down."""
+
+from __future__ import annotations
+
+import datetime
+import functools
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import dcgan
+from dcgan.config import DataConfig
+from dcgan.data.pack import Pack
+from dcgan.device import resolve_device
+from dcgan.errors import InputError, printable
+from dcgan.evaluation.choice import choose_extractor
+from dcgan.evaluation.classifier import load_classifier
+from dcgan.evaluation.extractors import Extractor
+from dcgan.evaluation.fidelity import Estimate
+from dcgan.evaluation.measure import Measure
+from dcgan.evaluation.memorisation import Memorisation, memorisation, neighbour_grid
+from dcgan.evaluation.metrics import DEFAULT_METRICS, OF_FEATURES, check_metrics, compare
+from dcgan.evaluation.neighbours import labelled_blocks, marks_up_to, nearest_neighbour_test, real_control
+from dcgan.evaluation.reference import RealImages, real_images
+from dcgan.evaluation.scores import Floor, Interval, Score, append, require_appendable
+from dcgan.images import save_png
+from dcgan.pretrained import Generator
+from dcgan.progress import Display
+from dcgan.run import Run
+
+SHOWN = 8
+"""Samples in the picture of neighbours: so many as they come, and as many of those nearest to training images."""
+
+
+def evaluate(
+    model: str | Path,
+    data: str | Path | None = None,
+    *,
+    test: str | Path | None = None,
+    metrics: Sequence[str] = DEFAULT_METRICS,
+    extractor: str = "auto",
+    weights: str | Path | None = None,
+    samples: int = 10_000,
+    reference_samples: int | None = None,
+    seed: int = 0,
+    truncation: float | None = None,
+    device: str = "auto",
+    precision: str = "fp32",
+    json: str | Path | None = None,
+    quiet: bool = False,
+) -> list[Score]:
+    """How near a generator's images are to real ones; each score with its interval, floor and protocol.
+
+    model: a run directory, whose scores are also added to its evaluation.jsonl, or a generator.safetensors.
+    data: the real images; by default those that the run was trained on. test: held-out ones, by default the test
+    split if there is one. metrics: of fid, kid, prc (precision, recall), dc (density, coverage), isc, 1nn (the paper's
+    Table 3, at 1,000, 10,000, … up to `samples` drawings) and memorisation (also a picture, memorisation.png, in a run
+    directory). extractor: auto, inception, dinov2 or classifier; weights: its file. reference_samples: real images to
+    compare with, by default all. precision: of the extractor, and of the drawings of 1nn. json: a file to add the
+    scores to, a line each. Raises InputError for wrong input.
+    """
+    check_metrics(metrics)
+    display = Display(quiet=quiet)
+    path = Path(model)
+    generator = Generator.from_pretrained(path, device)
+    run = Run.open(path) if (path / "config.yaml").is_file() else None
+    files = [*([run.path / "evaluation.jsonl"] if run else []), *([Path(json)] if json else [])]
+    for file in files:
+        require_appendable(file)
+    with display:
+        settings = _data_settings(run, data)
+        real = real_images(generator.info.network, settings, test, display)
+        if run and data is None and run.data.get("key") != real.train.key:
+            raise InputError(
+                f"{run}: the images of {printable(settings.data)} are not those it was trained on; "
+                "name with --data which to compare with"
+            )
+        job = Job(generator, real, printable(path), settings, samples, seed, truncation, precision, display)
+        scores: list[Score] = []
+        chosen: Extractor | None = None
+        if by_features := [name for name in metrics if name in OF_FEATURES]:
+            measure = Measure.of(
+                real.train,
+                by_features,
+                extractor=extractor,
+                weights=Path(weights) if weights else None,
+                samples=samples,
+                reference_samples=reference_samples,
+                seed=seed,
+                truncation=truncation,
+                device=device,
+                precision=precision,
+                display=display,
+            )
+            scores += feature_scores(job, measure)
+            chosen = measure.extractor
+        if "1nn" in metrics:
+            scores += neighbour_scores(job)
+        if "memorisation" in metrics:
+            chosen = chosen or choose_extractor(
+                extractor, Path(weights) if weights else None, real.train, resolve_device(device), precision, display
+            )
+            scores += memorisation_scores(job, chosen, run)
+    for file in files:
+        append(scores, file)
+    return scores
+
+
+@dataclass(frozen=True)
+class Job:
+    """What is measured, and how it is drawn."""
+
+    generator: Generator
+    real: RealImages
+    name: str
+    settings: DataConfig
+    samples: int
+    seed: int
+    truncation: float | None
+    precision: str
+    display: Display
+
+    @functools.cached_property
+    def protocol(self) -> dict[str, Any]:
+        """What all its scores say alike."""
+        network, shown = self.generator.info.network, self.generator.info.trained.get("images")
+        return {
+            "images": f"{network.size[0]}x{network.size[1]}x{network.image_channels}, {self.settings.resample}",
+            "generator": self.name,
+            "images_shown": shown if isinstance(shown, int) else None,
+            "seed": self.seed,
+            "truncation": self.truncation,
+            "when": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+            "dcgan": dcgan.__version__,
+        }
+
+    def test(self, metric: str) -> Pack:
+        """The held-out images that a metric cannot do without."""
+        if self.real.test is None:
+            raise InputError(f"{metric}: wants held-out images, and these have no test split; name some with --test")
+        return self.real.test
+
+
+def feature_scores(job: Job, measure: Measure) -> list[Score]:
+    """FID and its kin, with the floor of the test split or of two halves."""
+    drawn = measure.draw(job.generator, job.display.counter("drawing"))
+    extractor = measure.extractor
+    found = compare(measure.metrics, drawn, measure.real, measure.seed)
+    floors, how = measure.floor(job.real.test, job.display.counter("looking at test"))
+    return [
+        Score(
+            metric=metric,
+            value=measured.estimate.value,
+            interval=_interval(measured.estimate),
+            floor=Floor(floors[metric].estimate.value, floors[metric].samples, how),
+            samples=measured.samples,
+            labels=None,
+            reference_samples=measured.reference_samples,
+            reference=job.real.train.source,
+            split="train",
+            **_of(extractor),
+            **job.protocol,
+        )
+        for metric, measured in found.items()
+    ]
+
+
+def neighbour_scores(job: Job) -> list[Score]:
+    """Table 3 at growing numbers of drawings; the floor is the same with real training images."""
+    train, test, generator = job.real.train, job.test("1nn"), job.generator
+    if train.labels is None or test.labels is None or train.class_names != test.class_names:
+        raise InputError(
+            f"1nn: wants labels of the same classes for {printable(train.source)} and {printable(test.source)}"
+        )
+    predict, labels_from = None, "the class asked for"
+    if not generator.info.network.classes:
+        device = next(generator.parameters()).device
+        classifier = load_classifier(train, device, job.display.counter("training the classifier on"))
+        predict, labels_from = classifier.predict, f"classifier {classifier.extractor().digest[:8]}"
+    control = real_control(train.images, train.labels, test.images, test.labels, min(job.samples, len(train.images)))
+    result = nearest_neighbour_test(
+        labelled_blocks(
+            generator,
+            job.samples,
+            job.seed,
+            predict=predict,
+            truncation=job.truncation,
+            precision=job.precision,
+        ),
+        test.images,
+        test.labels,
+        marks_up_to(job.samples),
+        "classifier" if predict else "class",
+        job.display.counter("drawing and comparing"),
+    )
+    alike: dict[str, Any] = {
+        "labels": labels_from,
+        "reference_samples": len(test.images),
+        "reference": test.source,
+        "split": "test",
+        **_pixels(job.precision),
+        **job.protocol,
+    }
+    scores = []
+    for found in result.scores:
+        interval = Interval(found.low, found.high, "Wilson's, of the test images")
+        floor = functools.partial(Floor, samples=control.references, how="real training images")
+        scores += [
+            Score("1nn", found.error, interval, floor(control.error), samples=found.references, **alike),
+            Score("1nn_distance", found.distance, None, floor(control.distance), samples=found.references, **alike),
+        ]
+    return scores
+
+
+def memorisation_scores(job: Job, extractor: Extractor, run: Run | None) -> list[Score]:
+    """Whether training images are drawn again, in pixels and in features; with a picture in the run directory."""
+    train, test = job.real.train, job.real.test
+    drawn = job.generator.sample(job.samples, job.seed, truncation=job.truncation)
+    held_out = None if test is None else test.images
+    pixels = memorisation(drawn, train.images, held_out, job.display.counter("comparing with training"))
+    of_drawn, of_train = (
+        extractor(images, job.display.counter(f"looking at {what}")).features
+        for images, what in ((drawn, "drawn"), (train.images, "training"))
+    )
+    of_held_out = None if held_out is None else extractor(held_out, job.display.counter("looking at test")).features
+    features = memorisation(of_drawn, of_train, of_held_out, job.display.counter("comparing with training"))
+    if run:
+        rows = np.unique([*range(min(SHOWN, len(drawn))), *pixels.nearest_samples[:SHOWN]])
+        picture = neighbour_grid(drawn[rows], train.images, features=(of_drawn[rows], of_train))
+        save_png(run.path / "memorisation.png", picture)
+        job.display.say(f"{run.path / 'memorisation.png'}: samples, each with its nearest training images")
+    for found in (pixels, features):
+        job.display.say(f"memorisation, {found.space}: {found.reading}")
+    return [*_contrast(job, pixels, _pixels("fp32")), *_contrast(job, features, _of(extractor))]
+
+
+def _contrast(job: Job, found: Memorisation, how: dict[str, Any]) -> list[Score]:
+    """The numbers of one space; the floor is what held-out images give."""
+    contrast, name = found.contrast, "copied" if found.space == "pixels" else "copied_features"
+    nearest = name.replace("copied", "nearest_training")
+    alike: dict[str, Any] = {
+        "samples": found.samples,
+        "labels": None,
+        "reference_samples": found.train,
+        "reference": job.real.train.source,
+        "split": "train",
+        **how,
+        **job.protocol,
+    }
+    if contrast is None:
+        return [Score(nearest, found.median, None, None, **alike)]
+    held_out = functools.partial(Floor, samples=contrast.held_out, how="held-out images")
+    interval = Interval(*contrast.copied_interval, "of a random choice of held-out images")
+    return [
+        Score(nearest, found.median, None, held_out(contrast.median), **alike),
+        Score(name, contrast.copied, interval, held_out(0.0), **alike),
+    ]
+
+
+def _of(extractor: Extractor) -> dict[str, Any]:
+    names = {"extractor": "name", "digest": "digest", "resize": "resize", "precision": "precision"}
+    return {field: getattr(extractor, name) for field, name in names.items()}
+
+
+def _pixels(precision: str) -> dict[str, Any]:
+    return {"extractor": "pixels", "digest": "", "resize": "none", "precision": precision}
+
+
+def _data_settings(run: Run | None, data: str | Path | None) -> DataConfig:
+    """Where the real images are and how they are prepared: as the run did it."""
+    settings = run.config.data if run else DataConfig()
+    if data is not None:
+        # A Path is never the name of a set.
+        return replace(settings, data=str(data.expanduser().resolve()) if isinstance(data, Path) else data)
+    if run is None:
+        raise InputError("data: a weights file does not say what it was trained on; name the real images with --data")
+    return settings
+
+
+def _interval(estimate: Estimate) -> Interval | None:
+    if estimate.low is None or estimate.high is None:
+        return None
+    return Interval(estimate.low, estimate.high, estimate.how)
