@@ -25,18 +25,18 @@ def test_scores_are_printed_and_kept(
     monkeypatch.setattr(classifier, "STEPS", 3)
     monkeypatch.setenv("DCGAN_CACHE", str(tmp_path / "cache"))
     file = tmp_path / "scores.jsonl"
-    options = f"--extractor classifier --samples 30 --reference 25 --seed 2 --metrics fid,prc --json {file}"
+    options = f"--extractor classifier --samples 30 --reference 40 --seed 2 --metrics fid,prc --json {file}"
     assert main(["evaluate", str(run), *options.split()]) == 0
     printed = capsys.readouterr().out
     scores = [json.loads(line) for line in file.read_text().splitlines()]
     assert [score["metric"] for score in scores] == ["fid", "precision", "recall"]
-    assert {score["reference_samples"] for score in scores} == {25}
+    assert {score["reference_samples"] for score in scores} == {40}
     assert (run / "evaluation.jsonl").read_text() == file.read_text()
     for line, score in zip(printed.splitlines()[-5:-2], scores, strict=True):
         assert line.split()[0] == score["metric"]
         assert float(line.split()[1]) == pytest.approx(score["value"], rel=1e-3, abs=1e-5)
     assert "30 images of seed 2; folder" in printed
-    assert "40 images in 2 classes, of which 25; 16x16x3, lanczos; classifier" in printed
+    assert "40 images in 2 classes, of which 40; 16x16x3, lanczos; classifier" in printed
 
 
 @pytest.mark.parametrize(
