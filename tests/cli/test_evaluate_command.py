@@ -25,18 +25,20 @@ def test_scores_are_printed_and_kept(
     monkeypatch.setattr(classifier, "STEPS", 3)
     monkeypatch.setenv("DCGAN_CACHE", str(tmp_path / "cache"))
     file = tmp_path / "scores.jsonl"
-    options = f"--extractor classifier --samples 30 --reference 25 --seed 2 --metrics fid,prc --json {file}"
+    options = f"--extractor classifier --samples 30 --reference 40 --seed 2 --metrics fid,prc --json {file}"
     assert main(["evaluate", str(run), *options.split()]) == 0
     printed = capsys.readouterr().out
     scores = [json.loads(line) for line in file.read_text().splitlines()]
     assert [score["metric"] for score in scores] == ["fid", "precision", "recall"]
-    assert {score["reference_samples"] for score in scores} == {25}
+    assert [score["reference_samples"] for score in scores] == [40, 30, 30]
     assert (run / "evaluation.jsonl").read_text() == file.read_text()
-    for line, score in zip(printed.splitlines()[-5:-2], scores, strict=True):
-        assert line.split()[0] == score["metric"]
-        assert float(line.split()[1]) == pytest.approx(score["value"], rel=1e-3, abs=1e-5)
+    lines = printed.splitlines()
+    head = next(i for i, line in enumerate(lines) if line.startswith("metric"))
+    for line, score in zip(lines[head + 1 : head + 4], scores, strict=True):
+        assert line.split()[:2] == [score["metric"], "30"]
+        assert float(line.split()[2]) == pytest.approx(score["value"], rel=1e-3, abs=1e-5)
     assert "30 images of seed 2; folder" in printed
-    assert "40 images in 2 classes, of which 25; 16x16x3, lanczos; classifier" in printed
+    assert "40 images in 2 classes, of which 40; 16x16x3, lanczos; classifier" in printed
 
 
 @pytest.mark.parametrize(
@@ -82,9 +84,8 @@ def test_the_table() -> None:
         dcgan="0",
     )
     assert table([score]).splitlines() == [
-        "metric               value   95 % interval            floor",
-        "kid                0.01235   -0.00100 to 12.35          0.5",
-        "10,000 images of seed 4, truncation 0.7; mnist\\x1b: 60,000 images, of which 60,000; 28x28x1, lanczos; "
-        "inception 01234567, bf16",
-        "floor: 10,000 test images (x)",
+        "metric                        images     value   95 % interval            floor",
+        "kid                           10,000   0.01235   -0.00100 to 12.35          0.5",
+        "inception 01234567 bf16: seed 4, truncation 0.7; mnist\\x1b: 60,000 images, of which 60,000; "
+        "28x28x1, lanczos; floor: 10,000 test images (x)",
     ]

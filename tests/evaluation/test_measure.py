@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import importlib.util
 import json
 import math
 from pathlib import Path
@@ -92,6 +93,18 @@ def test_the_floor_is_of_held_out_images_if_there_are_some(ready: Path, held_out
     assert fid.floor.how == f"test images ({test.source})"
 
 
+def test_of_few_images_there_is_no_floor(ready: Path) -> None:
+    (fid,) = evaluated(ready, metrics=["fid"], reference_samples=39)
+    assert fid.floor is None
+    assert json.loads(fid.to_json())["floor"] is None
+
+
+def test_without_torch_fidelity_its_metrics_are_refused_at_once(ready: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(InputError, match=r"kid and isc are torch-fidelity's.*pip install 'dcgan\[evaluation\]'"):
+        evaluated(ready)
+
+
 def test_a_weights_file_wants_data(ready: Path, small: Path, held_out: Path) -> None:
     weights = ready / "generator.safetensors"
     with pytest.raises(InputError, match=r"name the real images with --data"):
@@ -176,6 +189,7 @@ def test_auto_says_what_it_takes_and_why(
         ({"metrics": ["fidd"]}, "metrics: there is no 'fidd'; did you mean 'fid'"),
         ({"metrics": []}, "metrics: none given"),
         ({"extractor": "inceptoin"}, "extractor: there is no 'inceptoin'; did you mean 'inception'"),
+        ({"precision": "fp16"}, "precision: there is no 'fp16'"),
         ({"weights": "w.pth"}, "weights: the classifier is trained here"),
         ({"reference_samples": 61}, "there are only 60 real images"),
         ({"reference_samples": 3}, "reference: 3 images say nothing; at least 20"),

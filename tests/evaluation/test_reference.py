@@ -75,6 +75,14 @@ def test_the_cache_knows_images_extractor_precision_and_number(packed: Pack, tmp
         assert counted
 
 
+def test_batches_are_grouped_in_order() -> None:
+    rows = np.arange(5000, dtype=np.float32)[:, None]
+    groups = list(module._grouped(Features(part, part) for part in np.array_split(rows, 300)))
+    assert np.array_equal(np.concatenate([group.features for group in groups]), rows)
+    assert all(len(group.features) >= 1024 for group in groups[:-1])
+    assert len(groups) < 6
+
+
 def test_halves_share_no_image() -> None:
     features = np.random.default_rng(0).standard_normal((31, 3)).astype(np.float32)
     first, second = Reference(statistics(features), Features(features, features)).halves()

@@ -15,6 +15,7 @@ from dcgan.evaluation.weights import find_weights
 from dcgan.progress import Display
 
 EXTRACTORS = ("auto", "inception", "dinov2", "classifier")
+PRECISIONS = ("fp32", "bf16")
 
 
 def choose_extractor(
@@ -29,6 +30,8 @@ def choose_extractor(
         raise InputError(
             f"extractor: there is no {name!r}{nearest(name, EXTRACTORS)} (there are: {', '.join(EXTRACTORS)})"
         )
+    if precision not in PRECISIONS:
+        raise InputError(f"precision: there is no {precision!r} (there are: {', '.join(PRECISIONS)})")
     if name == "auto":
         name, why = _automatic(weights, train)
         display.say(f"extractor: {name}, because {why}")

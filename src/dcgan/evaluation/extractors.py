@@ -18,7 +18,7 @@ from torch import nn
 
 from dcgan.data.pack import Progress
 from dcgan.errors import InputError, printable
-from dcgan.evaluation.weights import Tensors, digest, fetch_weights, find_weights, load_weights
+from dcgan.evaluation.weights import digest, fetch_weights, find_weights, load_weights
 
 INCEPTION_URL = (
     "https://github.com/toshas/torch-fidelity/releases/download/v0.2.0/weights-inception-2015-12-05-6726825d.pth"
@@ -56,16 +56,15 @@ class Extractor:
 
     def __call__(self, images: np.ndarray, progress: Progress | None = None) -> Features:
         """Features of uint8 images (N, H, W, C)."""
-        parts = list(self.stream([images], progress, len(images)))
-        return joined(parts)
+        return joined(list(self.stream([images], progress, len(images))))
 
     def stream(
         self, pieces: Iterable[np.ndarray], progress: Progress | None = None, total: int = 0
     ) -> Iterator[Features]:
         """Features of images that come in pieces of any size, a batch at a time."""
         done = 0
+        size = self.cpu_batch if self.device.type == "cpu" else GPU_BATCH
         for piece in pieces:
-            size = self.cpu_batch if self.device.type == "cpu" else GPU_BATCH
             for start in range(0, len(piece), size):
                 batch = piece[start : start + size]
                 yield self._batch(batch)
@@ -135,7 +134,12 @@ def dinov2(weights: Path | None, device: torch.device, precision: str = "fp32") 
     path = find_weights(DINOV2_URL, weights) or fetch_weights(DINOV2_URL)
     tensors = load_weights(path)
     tensors.pop("mask_token", None)  # of its training
-    network = _filled(VisionTransformer(), tensors, path).to(device)
+    network = VisionTransformer()
+    try:
+        network.load_state_dict(tensors)
+    except RuntimeError as error:
+        raise InputError(f"{printable(path)}: these are not the weights of DINOv2's ViT-S/14") from error
+    network = network.to(device).eval().requires_grad_(False)
     resize = "224x224, bilinear as in TensorFlow 1"
 
     def run(pixels: torch.Tensor) -> tuple[torch.Tensor, None]:
@@ -151,11 +155,3 @@ def as_rgb(pixels: torch.Tensor) -> torch.Tensor:
         opacity = pixels[:, 3:].float() / 255
         return (pixels[:, :3] * opacity).round_().byte()
     return pixels.expand(-1, 3, -1, -1) if channels == 1 else pixels
-
-
-def _filled(network: nn.Module, tensors: Tensors, path: Path) -> nn.Module:
-    try:
-        network.load_state_dict(tensors)
-    except RuntimeError as error:
-        raise InputError(f"{printable(path)}: these are not the weights of {type(network).__name__}") from error
-    return network.eval().requires_grad_(False)

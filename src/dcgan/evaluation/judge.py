@@ -146,8 +146,13 @@ class Job:
 
 def feature_scores(job: Job, measure: Measure) -> list[Score]:
     """FID and its kin, with the floor of the test split or of two halves."""
-    drawn = measure.draw(job.generator, job.display.counter("drawing"))
     extractor = measure.extractor
+    if "fid" in measure.metrics and measure.samples <= extractor.dimensions:
+        job.display.warn(
+            f"fid: of {measure.samples:,} images with {extractor.dimensions:,} features each it is far too high; "
+            "compare it with nothing but the floor"
+        )
+    drawn = measure.draw(job.generator, job.display.counter("drawing"))
     found = compare(measure.metrics, drawn, measure.real, measure.seed)
     floors, how = measure.floor(job.real.test, job.display.counter("looking at test"))
     return [
@@ -155,7 +160,7 @@ def feature_scores(job: Job, measure: Measure) -> list[Score]:
             metric=metric,
             value=measured.estimate.value,
             interval=_interval(measured.estimate),
-            floor=Floor(floors[metric].estimate.value, floors[metric].samples, how),
+            floor=Floor(floors[metric].estimate.value, floors[metric].samples, how) if floors else None,
             samples=measured.samples,
             labels=None,
             reference_samples=measured.reference_samples,

@@ -89,11 +89,16 @@ class Measure:
         """The same metrics of real images, as many as are drawn or there are, and in words which images.
 
         Those of the test split against the reference; without one, a half of the reference against the other.
+        Empty if they are too few.
         """
+        kept = len(self.real.kept.features)
+        number = kept // 2 if test is None else min(self.samples, len(test.images), KEPT)
+        if number < FEWEST:
+            return {}, ""
         if test is None:
-            first, second = self.real.halves()
-            how = f"one half of {len(self.real.kept.features):,} reference images against the other"
-            return compare(self.metrics, first, second, self.seed, intervals=False), how
-        held_out = reference(test, self.extractor, min(self.samples, len(test.images), KEPT), progress)
-        found = compare(self.metrics, held_out.kept, self.real, self.seed, intervals=False)
-        return found, f"test images ({test.source})"
+            drawn, real = self.real.halves()
+            how = f"one half of {kept:,} reference images against the other"
+        else:
+            drawn, real = reference(test, self.extractor, number, progress).kept, self.real
+            how = f"test images ({test.source})"
+        return compare(self.metrics, drawn, real, self.seed, intervals=False), how

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -38,13 +39,19 @@ class Measured:
 def check_metrics(
     metrics: Sequence[str], extractor: Extractor | None = None, among: Mapping[str, str] = METRICS
 ) -> None:
-    """Raises InputError for no metric, one that is not `among` these, or one that the extractor cannot give."""
+    """Raises InputError for no metric, one not `among` these, or one that cannot be had here or of the extractor."""
     there = ", ".join(among)
     if not metrics:
         raise InputError(f"metrics: none given (there are: {there})")
     for name in metrics:
         if name not in among:
             raise InputError(f"metrics: there is no {name!r}{nearest(name, among)} (there are: {there})")
+    theirs = [name for name in metrics if name in ("kid", "isc")]
+    if theirs and importlib.util.find_spec("torch_fidelity") is None:
+        raise InputError(
+            f"metrics: {' and '.join(theirs)} are torch-fidelity's, which is not installed: pip install "
+            "'dcgan[evaluation]', or --metrics fid,prc,dc"
+        )
     if "isc" in metrics and extractor and not extractor.has_classes:
         raise InputError(
             f"metrics: isc wants class probabilities, and this {extractor.name} has no classifier "

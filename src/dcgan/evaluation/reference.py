@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -71,10 +71,9 @@ def real_images(network: NetworkConfig, settings: DataConfig, test: str | Path |
     except InputError as error:
         display.say(f"no test split: {error}")
         return RealImages(train, None)
-    # Folders and archives are one split only, and are found again as they are.
-    return RealImages(
-        train, None if own.fingerprint() == source.fingerprint() else _packed(own, network, settings, display)
-    )
+    if own.fingerprint() == source.fingerprint():  # folders and archives are what they are, whatever split is asked
+        return RealImages(train, None)
+    return RealImages(train, _packed(own, network, settings, display))
 
 
 def reference(
@@ -115,13 +114,25 @@ def _extract(images: np.ndarray, extractor: Extractor, number: int, progress: Pr
             yield images[order[start : start + _PIECE]]
 
     moments, kept, count = Moments(), list[Features](), 0
-    for part in extractor.stream(pieces(), progress, number):
+    for part in _grouped(extractor.stream(pieces(), progress, number)):
         moments.add(part.features)
         if count < KEPT:
             kept.append(part)
         count += len(part.features)
     features, logits = joined(kept)
     return Reference(moments.statistics(), Features(features[:KEPT], None if logits is None else logits[:KEPT]))
+
+
+def _grouped(parts: Iterable[Features]) -> Iterator[Features]:
+    """Batches joined to a thousand rows or more: a product of 16 rows costs almost as much as one of a thousand."""
+    waiting = list[Features]()
+    for part in parts:
+        waiting.append(part)
+        if sum(len(some.features) for some in waiting) >= 1024:
+            yield joined(waiting)
+            waiting = []
+    if waiting:
+        yield joined(waiting)
 
 
 def _to_tensors(found: Reference) -> dict[str, torch.Tensor]:
