@@ -111,6 +111,19 @@ def test_sample_sees_weights_that_have_changed(generator):
     assert all("_ready" not in name for name in generator.state_dict())
 
 
+@pytest.mark.parametrize("settings", [{}, CLASSES, {"norm_stats": "batch"}])
+def test_bfloat16_draws_the_same_images(monkeypatch, settings):
+    generator = trained(Generator, **settings)
+    exact, rounded = generator.sample(70, seed=5), generator.sample(70, seed=5, precision="bf16")
+    off = np.abs(exact.astype(int) - rounded)
+    assert 0 < off.mean() < 3
+    assert np.array_equal(generator.sample(3, seed=5, precision="bf16"), rounded[:3])
+    assert np.array_equal(generator.sample(70, seed=5), exact)
+    for fast, wanted in ((True, rounded), (False, exact)):
+        monkeypatch.setattr("dcgan.device.has_fast_bf16", lambda device, fast=fast: fast)
+        assert np.array_equal(generator.sample(70, seed=5, precision="auto"), wanted)
+
+
 def test_sample_leaves_the_global_noise_alone(generator):
     torch.manual_seed(1)
     expected = torch.rand(3)

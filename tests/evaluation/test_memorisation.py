@@ -35,6 +35,7 @@ def test_copies_are_found():
     assert contrast.held_out == 300
     assert contrast.nearer == 1
     assert contrast.near_copies == 200
+    assert contrast.near_copied == 1
     assert contrast.copied == 1
     assert contrast.copied_interval[0] > 0.7
     assert result.median < contrast.median / 3
@@ -48,6 +49,7 @@ def test_new_images_are_not_accused():
     assert contrast.nearer_interval[0] < 0.5 < contrast.nearer_interval[1]
     assert contrast.copied_interval[0] < 0 < contrast.copied_interval[1]
     assert contrast.near_copies <= 12  # 4 are to be expected
+    assert contrast.near_copied_interval[0] <= 0 <= contrast.near_copied_interval[1]
     assert result.median == pytest.approx(contrast.median, rel=0.1)
     assert result.reading.startswith("no sign of memorisation")
 
@@ -65,17 +67,37 @@ def test_one_copy_among_many_is_the_one_to_look_at():
     drawn[77] = TRAIN[5]
     result = memorisation(drawn, TRAIN, HELD_OUT)
     assert result.nearest == 0
-    assert result.nearest_samples[0] == 77
-    assert len(set(result.nearest_samples)) == 8
+    assert result.suspects[0] == 77
+    assert len(set(result.suspects)) == 8
     assert result.contrast is not None
     assert result.contrast.near_copies >= 1
+
+
+def test_what_is_near_to_everything_is_no_suspect():
+    train, held_out = places(0, 10, 20), places(1, 15, 30)
+    drawn = places(0.45, 12, 9, 17, 27)  # from training images 0.45, 2, 1, 3, 7; from held-out ones 0.55, 3, 6, 2, 3
+    assert memorisation(drawn, train, held_out).suspects == (2, 1, 0, 3, 4)
+    assert memorisation(drawn, train).suspects == (0, 2, 1, 3, 4)
+
+
+def test_a_few_copies_are_seen_among_the_near_ones():
+    drawn = real(800, seed=10)
+    drawn[:40] = slightly_changed(TRAIN[100:140])
+    result = memorisation(drawn, TRAIN, HELD_OUT)
+    assert result.contrast is not None
+    assert result.contrast.copied_interval[0] < 0  # lost among the others
+    assert result.contrast.near_copied_interval[0] > 0.3
+    assert result.reading == (
+        "signs of memorisation: 6.1% of the samples are nearer to training images than 99% of held-out ones; "
+        "copies beyond chance: 1% of all samples (-10% to 11%), 88% of the nearest (48% to 100%)"
+    )
 
 
 def test_without_held_out_images_nothing_is_concluded():
     told = []
     result = memorisation(TRAIN[:3], TRAIN, progress=lambda *done: told.append(done))
     assert result.contrast is None
-    assert (result.median, result.nearest, result.nearest_samples) == (0, 0, (0, 1, 2))
+    assert (result.median, result.nearest, result.suspects) == (0, 0, (0, 1, 2))
     assert "do not tell" in result.reading
     assert told == [(600, 600)]
 
@@ -111,20 +133,33 @@ def searched(queries, references):
     return search
 
 
+def everyone(n):
+    return np.full(n, True)
+
+
 def places(*numbers):
     return np.array(numbers, float)[:, None]
 
 
 def test_the_share_of_copies_and_its_interval():
     drawn = places(1, 2, 3, 9, 51, 99, 5)
-    copied, interval = share_copied(searched(drawn, places(0, 100, 200)), searched(drawn, places(10, 50)))
+    copied, interval = share_copied(searched(drawn, places(0, 100, 200)), searched(drawn, places(10, 50)), everyone(7))
     # 1, 2, 3 and 99 are at training images, and 5 is in the middle; chance is 3 / 5.
     assert copied == pytest.approx(((4 + 3 / 5) / 7 - 3 / 5) / (2 / 5))
     # The middle one counts as held out: 3 and 1 at the training images, 2 and 1 at the others.
     # Any three of the five images could have been the training images.
     shares = [sum(chosen) / 7 for chosen in itertools.combinations((3, 1, 0, 2, 1), 3)]
-    half = 1.959964 * np.std(shares) / (2 / 5)
+    half = (1.959964 * np.std(shares) + 0.5 / 7) / (2 / 5)
     assert interval == pytest.approx((copied - half, 1.0))
+
+
+def test_the_share_of_copies_of_chosen_samples():
+    drawn = places(1, 2, 99, 12, 48)
+    searches = searched(drawn, places(0, 100)), searched(drawn, places(10, 50))
+    chosen = np.array([True, True, False, False, True])
+    apart = searched(drawn[chosen], places(0, 100)), searched(drawn[chosen], places(10, 50))
+    assert share_copied(*searches, chosen) == share_copied(*apart, everyone(3))
+    assert share_copied(*searches, ~everyone(5)) == (0, (0, 0))
 
 
 def test_the_interval_of_the_share_of_copies_holds_what_it_says():
@@ -133,7 +168,7 @@ def test_the_interval_of_the_share_of_copies_holds_what_it_says():
     held = 0
     for _ in range(200):
         to_train, to_held_out = (searched(drawn, rng.normal(size=(n, 2))) for n in (40, 20))
-        _, (low, high) = share_copied(to_train, to_held_out)
+        _, (low, high) = share_copied(to_train, to_held_out, everyone(60))
         held += low <= 0 <= high
     assert 180 <= held <= 199
 

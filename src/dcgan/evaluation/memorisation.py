@@ -40,6 +40,9 @@ class Contrast:
     copied_interval: Interval
     near_copies: int
     """Samples nearer to a training image than all but RARE of the held-out images are."""
+    near_copied: float
+    """As `copied`, among the samples that are so near to any real image; 0 if there are none."""
+    near_copied_interval: Interval
 
 
 @dataclass(frozen=True)
@@ -53,8 +56,9 @@ class Memorisation:
     """Median distance of the samples to the nearest training image."""
     nearest: float
     """The least of these distances; 0 is an exact copy."""
-    nearest_samples: tuple[int, ...]
-    """Which samples are nearest to training images, nearest first: those to look at."""
+    suspects: tuple[int, ...]
+    """Which samples to look at: those nearest to training images, most first, as a share of their distance to held-out
+    images if there are any: simple drawings are near to everything."""
     contrast: Contrast | None
     """None without held-out images."""
 
@@ -63,12 +67,13 @@ class Memorisation:
         """What the numbers say, in a sentence."""
         if self.contrast is None:
             return "no held-out images to compare with: distances alone do not tell copies from good drawings"
-        low, high = self.contrast.copied_interval
-        verdict = "signs of memorisation" if low > 0 else "no sign of memorisation"
+        (low, high), (near_low, near_high) = self.contrast.copied_interval, self.contrast.near_copied_interval
+        verdict = "signs of memorisation" if max(low, near_low) > 0 else "no sign of memorisation"
         near = self.contrast.near_copies / self.samples
         return (
-            f"{verdict}: {self.contrast.copied:.1%} ({low:.1%} to {high:.1%}) of the samples are at training images "
-            f"beyond chance; {near:.1%} are near copies, as {RARE:.0%} of held-out images would be"
+            f"{verdict}: {near:.1%} of the samples are nearer to training images than {1 - RARE:.0%} of held-out ones; "
+            f"copies beyond chance: {self.contrast.copied:.0%} of all samples ({low:.0%} to {high:.0%}), "
+            f"{self.contrast.near_copied:.0%} of the nearest ({near_low:.0%} to {near_high:.0%})"
         )
 
 
@@ -81,28 +86,32 @@ def memorisation(
     """Distances from samples, and from held-out images, to the nearest training image.
 
     All three are uint8 images (N, H, W, C), or features (N, D) of one extractor. Two questions, because drawings
-    are often more typical than real images, and then nearer to *any* of them: `nearer` compares samples with held-out
-    images (Meehan et al. 2020), `copied` the training images with held-out ones as neighbours, which without memory
-    are all the same to a sample. progress(done, total) counts the training images.
+    are often more typical than real images, and then nearer to *any* of them: `nearer` and `near_copies` compare the
+    samples with held-out images (Meehan et al. 2020); `copied` and `near_copied` compare training with held-out images
+    as neighbours, which without memory are all the same to a sample. progress(done, total) counts the training images.
     Raises ValueError for other types and shapes.
     """
     space: Literal["pixels", "features"] = "pixels" if drawn.dtype == np.uint8 else "features"
     unit = 255.0 if space == "pixels" else 1.0
     to_train = _search(drawn, train, progress=progress)
-    distances = to_train.distances[:, 0] / unit
+    distances = suspicion = to_train.distances[:, 0] / unit
     contrast = None
     if held_out is not None:
-        baseline = _search(held_out, train).distances[:, 0] / unit
+        baseline = np.sort(_search(held_out, train).distances[:, 0] / unit)
+        bar, to_held_out = baseline[math.floor(RARE * len(baseline))], _search(drawn, held_out)
+        others = to_held_out.distances[:, 0] / unit
+        near, suspicion = np.minimum(distances, others) < bar, distances / np.maximum(others, np.finfo(float).tiny)
         contrast = Contrast(
             len(held_out),
             float(np.median(baseline)),
             *probability_less(distances, baseline),
-            *share_copied(to_train, _search(drawn, held_out)),
-            int((distances < np.sort(baseline)[math.floor(RARE * len(baseline))]).sum()),
+            *share_copied(to_train, to_held_out, np.full(len(drawn), True)),
+            int((distances < bar).sum()),
+            *share_copied(to_train, to_held_out, near),
         )
-    nearest = np.argsort(distances, kind="stable")[:SHOWN].tolist()
-    median, least = float(np.median(distances)), float(distances[nearest[0]])
-    return Memorisation(space, len(drawn), len(train), median, least, tuple(nearest), contrast)
+    suspects = tuple(np.argsort(suspicion, kind="stable")[:SHOWN].tolist())
+    median, nearest = float(np.median(distances)), float(distances.min())
+    return Memorisation(space, len(drawn), len(train), median, nearest, suspects, contrast)
 
 
 def neighbour_grid(
@@ -123,21 +132,26 @@ def neighbour_grid(
     return grid(np.stack(columns, axis=1).reshape(-1, *drawn.shape[1:]), len(columns))
 
 
-def share_copied(to_train: Nearest, to_held_out: Nearest) -> tuple[float, Interval]:
+def share_copied(to_train: Nearest, to_held_out: Nearest, chosen: np.ndarray) -> tuple[float, Interval]:
     """The share of copies, and its 95 % interval, from which of N training and M held-out images is nearest.
+
+    chosen: bool (samples,), those to look at; 0 without any.
 
     Without memory any M of all the images could as well have been held out, and a training image would be the nearest
     of a share N / (N + M) of the samples; of copies it always is. Some images are the nearest of many samples: with c
     samples at an image, a random choice of M images gives the share a variance in terms of the sum of c².
     """
-    n, images = len(to_train.tags), to_train.seen + to_held_out.seen
+    n, images = int(chosen.sum()), to_train.seen + to_held_out.seen
+    if not n:
+        return 0.0, (0.0, 0.0)
     chance = to_train.seen / images
-    gap = to_held_out.squared[:, 0] - to_train.squared[:, 0]
+    gap = to_held_out.squared[chosen, 0] - to_train.squared[chosen, 0]
     share = float((gap > 0).mean() + chance * (gap == 0).mean())
-    nearest = np.where(gap > 0, to_train.tags[:, 0], to_train.seen + to_held_out.tags[:, 0])
+    nearest = np.where(gap > 0, to_train.tags[chosen, 0], to_train.seen + to_held_out.tags[chosen, 0])
     spread = (np.bincount(nearest).astype(np.float64) ** 2).sum() - n * n / images
     deviation = math.sqrt(chance * (1 - chance) * spread * images / (images - 1)) / n
-    copied, half = (share - chance) / (1 - chance), Z95 * deviation / (1 - chance)
+    # Half a sample more: shares of few samples go in steps.
+    copied, half = (share - chance) / (1 - chance), (Z95 * deviation + 0.5 / n) / (1 - chance)
     return copied, (copied - half, min(1.0, copied + half))
 
 
