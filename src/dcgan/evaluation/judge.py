@@ -32,7 +32,7 @@ from dcgan.progress import Display
 from dcgan.run import Run
 
 SHOWN = 8
-"""Samples in the picture of neighbours: so many as they come, and as many of those nearest to training images."""
+"""Samples in the picture of neighbours: so many as they come, and as many suspects."""
 
 
 def evaluate(
@@ -233,7 +233,7 @@ def memorisation_scores(job: Job, extractor: Extractor, run: Run | None) -> list
     of_held_out = None if held_out is None else extractor(held_out, job.display.counter("looking at test")).features
     features = memorisation(of_drawn, of_train, of_held_out, job.display.counter("comparing with training"))
     if run:
-        rows = np.unique([*range(min(SHOWN, len(drawn))), *pixels.nearest_samples[:SHOWN]])
+        rows = np.unique([*range(min(SHOWN, len(drawn))), *pixels.suspects[:SHOWN]])
         picture = neighbour_grid(drawn[rows], train.images, features=(of_drawn[rows], of_train))
         save_png(run.path / "memorisation.png", picture)
         job.display.say(f"{run.path / 'memorisation.png'}: samples, each with its nearest training images")
@@ -244,8 +244,7 @@ def memorisation_scores(job: Job, extractor: Extractor, run: Run | None) -> list
 
 def _contrast(job: Job, found: Memorisation, how: dict[str, Any]) -> list[Score]:
     """The numbers of one space; the floor is what held-out images give."""
-    contrast, name = found.contrast, "copied" if found.space == "pixels" else "copied_features"
-    nearest = name.replace("copied", "nearest_training")
+    contrast, space = found.contrast, "" if found.space == "pixels" else "_features"
     alike: dict[str, Any] = {
         "samples": found.samples,
         "labels": None,
@@ -256,12 +255,18 @@ def _contrast(job: Job, found: Memorisation, how: dict[str, Any]) -> list[Score]
         **job.protocol,
     }
     if contrast is None:
-        return [Score(nearest, found.median, None, None, **alike)]
+        return [Score(f"nearest_training{space}", found.median, None, None, **alike)]
     held_out = functools.partial(Floor, samples=contrast.held_out, how="held-out images")
-    interval = Interval(*contrast.copied_interval, "of a random choice of held-out images")
+    by_chance = "of a random choice of held-out images"
     return [
-        Score(nearest, found.median, None, held_out(contrast.median), **alike),
-        Score(name, contrast.copied, interval, held_out(0.0), **alike),
+        Score(f"nearest_training{space}", found.median, None, held_out(contrast.median), **alike),
+        *(
+            Score(f"{name}{space}", share, Interval(*interval, by_chance), held_out(0.0), **alike)
+            for name, share, interval in (
+                ("copied", contrast.copied, contrast.copied_interval),
+                ("near_copied", contrast.near_copied, contrast.near_copied_interval),
+            )
+        ),
     ]
 
 

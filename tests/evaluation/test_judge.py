@@ -1,0 +1,105 @@
+"""The nearest-neighbour test and memorisation as `evaluate` gives them: protocol, floors, picture, refusals."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import dcgan
+from dcgan.data.pack import Pack, pack
+from dcgan.data.sources import find_source
+from dcgan.errors import InputError
+from dcgan.evaluation import evaluate
+from dcgan.pretrained import class_labels
+
+
+@pytest.fixture(scope="module")
+def conditional(small: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run that draws two classes."""
+    out = tmp_path_factory.mktemp("runs") / "classes"
+    dcgan.train(small, out=out, images=64, width=4, latent_dim=8, batch_size=16, conditional=True, quiet=True)
+    return out
+
+
+@pytest.fixture
+def ready(few_steps: None, no_weights: None) -> None:
+    """A quick classifier and no other extractor."""
+
+
+def scored(model: Path, test: Path | None, **options: Any) -> dict[tuple[str, int], Any]:
+    return {(s.metric, s.samples): s for s in evaluate(model, test=test, quiet=True, **options)}
+
+
+def plain_test(drawn: np.ndarray, labels: np.ndarray, real: Pack) -> tuple[float, float]:
+    """Error and mean distance of the nearest drawing, in float64."""
+    assert real.labels is not None
+    x, y = (a.reshape(len(a), -1).astype(np.float64) / 255 for a in (real.images, drawn))
+    squares = ((x[:, None] - y) ** 2).sum(2)
+    return float((labels[squares.argmin(1)] != real.labels).mean()), float(np.sqrt(squares.min(1)).mean())
+
+
+def test_table_3_with_the_classes_asked_for(ready: None, conditional: Path, held_out: Path, packed: Pack) -> None:
+    scores = scored(conditional, held_out, metrics=["1nn"], samples=1500, seed=4)
+    real = pack(find_source(held_out), (16, 16), 3)
+    labels = class_labels(2, 1500)
+    assert labels is not None
+    drawn = dcgan.Generator.from_pretrained(conditional).sample(1500, seed=4)
+    control = plain_test(packed.images, np.asarray(packed.labels), real)
+    for n in (1000, 1500):
+        error, distance = plain_test(drawn[:n], labels.numpy()[:n], real)
+        assert scores["1nn", n].value == pytest.approx(error)
+        assert scores["1nn_distance", n].value == pytest.approx(distance, rel=1e-6)
+        assert (scores["1nn", n].floor.value, scores["1nn_distance", n].floor.value) == pytest.approx(control, rel=1e-6)
+    one = scores["1nn", 1500]
+    assert (one.labels, one.extractor, one.split, one.reference_samples) == (
+        "the class asked for",
+        "pixels",
+        "test",
+        40,
+    )
+    assert one.interval.low <= one.value <= one.interval.high
+    assert (one.floor.samples, one.floor.how) == (60, "real training images")
+
+
+def test_without_classes_the_classifier_says_them(ready: None, run: Path, held_out: Path) -> None:
+    scores = scored(run, held_out, metrics=["1nn"], samples=50)
+    assert scores["1nn", 50].labels.startswith("classifier ")
+
+
+def test_table_3_wants_held_out_images_and_labels(ready: None, run: Path, held_out: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"1nn: wants held-out images.*--test"):
+        scored(run, None, metrics=["1nn"], samples=50)
+    flat = tmp_path / "flat"
+    flat.mkdir()
+    for path in (held_out / "bright").iterdir():
+        Image.open(path).save(flat / path.name)
+    with pytest.raises(InputError, match="1nn: wants labels of the same classes"):
+        scored(run, flat, metrics=["1nn"], samples=50)
+
+
+def test_memorisation_in_both_spaces_with_a_picture(ready: None, run: Path, held_out: Path) -> None:
+    options: dict[str, Any] = {"metrics": ["memorisation"], "samples": 40, "extractor": "classifier"}
+    scores = scored(run, held_out, **options)
+    names = [name + space for space in ("", "_features") for name in ("nearest_training", "copied", "near_copied")]
+    assert [name for name, _ in scores] == names
+    assert scores["nearest_training", 40].floor.how == "held-out images"
+    assert scores["copied", 40].interval.low < 0.5
+    assert (scores["copied", 40].extractor, scores["copied_features", 40].extractor) == ("pixels", "classifier")
+    with Image.open(run / "memorisation.png") as picture:
+        columns = (picture.width - 2) / 18
+        rows = (picture.height - 2) / 18
+    assert columns == 12  # the sample and 5 neighbours, twice
+    assert 8 <= rows <= 16
+    kept = [json.loads(line) for line in (run / "evaluation.jsonl").read_text().splitlines()[-6:]]
+    assert [line["metric"] for line in kept] == names
+
+
+def test_memorisation_without_held_out_images_gives_distances_alone(ready: None, run: Path) -> None:
+    scores = scored(run, None, metrics=["memorisation"], samples=40, extractor="classifier")
+    assert [name for name, _ in scores] == ["nearest_training", "nearest_training_features"]
+    assert all(score.floor is None for score in scores.values())
