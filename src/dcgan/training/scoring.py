@@ -1,0 +1,69 @@
+"""Metrics on the way: the averaged generator is measured from time to time, and the best so far is kept."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from dcgan.config import Config
+from dcgan.data.pack import Pack
+from dcgan.progress import Display
+from dcgan.run import Run
+from dcgan.training.checkpoint import Checkpoint
+
+if TYPE_CHECKING:
+    from dcgan.pretrained import Discriminator, Generator
+
+SMALLER_IS_BETTER = {"fid", "kid"}
+
+
+class Scoring:
+    """The metrics of the settings, the best value of the first of them, and the time that measuring took.
+
+    `state` and `restore` keep the best value with a checkpoint.
+    """
+
+    def __init__(self, config: Config, run: Run, pack: Pack, display: Display) -> None:
+        from dcgan.evaluation import Measure
+
+        settings = config.training
+        self.config, self.run, self.display = config, run, display
+        self.best: float | None = None
+        self.seconds = 0.0
+        """Spent in this session: no part of the training's own time."""
+        self.measure = Measure.of(
+            pack,
+            [name.strip() for name in settings.metrics.split(",")],
+            extractor=settings.extractor,
+            samples=settings.metric_samples,
+            seed=settings.seed,
+            device=settings.device,
+            display=display,
+        )
+
+    def __call__(self, generator: Generator) -> dict[str, float]:
+        """The values by name."""
+        began = time.monotonic()
+        values = self.measure(generator)
+        self.seconds += time.monotonic() - began
+        said = " · ".join(f"{name} {value:.4g}" for name, value in values.items())
+        self.display.say(f"{generator.info.trained['images']:,} images: {said}")
+        return values
+
+    def is_best(self, values: dict[str, float]) -> bool:
+        """Whether the first value is the best so far; it is then remembered."""
+        name, value = next(iter(values.items()))
+        better = self.best is None or (value < self.best if name in SMALLER_IS_BETTER else value > self.best)
+        if better:
+            self.best = value
+        return better
+
+    def keep(self, checkpoint: Checkpoint, generator: Generator, discriminator: Discriminator) -> None:
+        """Put the present state in RUN/best, which is a run directory itself: it can be drawn from and resumed."""
+        path = self.run.path / "best"
+        if not path.exists():
+            Run.create(path, self.config, self.run.data)
+        best = Run(path)
+        checkpoint.save(best.checkpoints, keep=1)
+        generator.save_pretrained(path)
+        discriminator.save_pretrained(path)
