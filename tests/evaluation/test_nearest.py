@@ -79,6 +79,14 @@ def test_how_references_are_cut_changes_nothing(k):
         assert same((search.squared, search.tags), whole)
 
 
+@pytest.mark.parametrize("q", [1, TILE_QUERIES, 2 * TILE_QUERIES + 1])
+def test_the_number_of_threads_changes_nothing(monkeypatch, q):
+    queries, references = noise(q, 9), noise(TILE_REFERENCES + 5, 9, seed=1)
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 3)
+    monkeypatch.setattr(torch, "set_num_threads", lambda n: None)
+    assert same(found(queries, references), brute(queries, references))
+
+
 def test_tags_are_remembered():
     queries, references = noise(10, 5), noise(20, 5, seed=1)
     labels = noise(20, seed=2, levels=4)
