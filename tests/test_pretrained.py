@@ -92,6 +92,18 @@ def test_an_image_is_the_same_however_many_are_drawn(settings):
     assert len(np.unique(most.reshape(130, -1), axis=0)) == 130
 
 
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_an_image_is_the_same_however_many_threads_draw(precision):
+    generator = trained(Generator, **CLASSES)
+    alone = generator.sample(200, seed=5, precision=precision)
+    torch.set_num_threads(3)
+    try:
+        together = generator.sample(200, seed=5, precision=precision)
+    finally:
+        torch.set_num_threads(1)
+    assert np.array_equal(alone, together)
+
+
 def test_sample_draws_the_latents_of_its_numbers(generator):
     z = latents(BLOCK, 6, seed=5, truncation=0.7)
     with torch.inference_mode():

@@ -17,7 +17,7 @@ import torch
 from torch import nn
 
 from dcgan.config import Config, NetworkConfig
-from dcgan.device import resolve_device, resolve_precision
+from dcgan.device import resolve_device, resolve_precision, side_by_side
 from dcgan.errors import InputError, nearest
 from dcgan.files import read_tensors, write_atomically, write_tensors
 from dcgan.images import to_array
@@ -169,13 +169,17 @@ class Generator(_Pretrained):
         config, device = self.info.network, next(self.parameters()).device
         dtype = resolve_precision(precision, device)
         network, size = self._drawing(dtype), self._batch()
-        for start in range(0, n, size):
+
+        def draw(start: int) -> np.ndarray:
             # A whole batch even for one image: its company, and so its rounding, is always the same.
             z = latents(size, config.latent_dim, seed, start, config.latent, truncation)
             labels = class_labels(config.classes, size, start, label)
             with torch.inference_mode():
                 images = network(z.to(device, dtype), None if labels is None else labels.to(device))
-            yield to_array(images[: n - start])
+            return to_array(images[: n - start])
+
+        starts = range(0, n, size)
+        yield from side_by_side(draw, starts) if device.type == "cpu" else map(draw, starts)
 
     def _drawing(self, dtype: torch.dtype) -> nn.Module:
         """The network ready to draw in a type, made anew when a weight has changed since."""

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import functools
 import math
-import statistics
 import time
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import torch
+
+from dcgan.device import side_by_side
 
 # A tile of int32 distances of this shape is half a megabyte, and stays in a core's second cache while it is reduced.
 TILE_QUERIES, TILE_REFERENCES = 256, 512
@@ -42,8 +43,6 @@ class Nearest:
         self._queries = self._matrix(queries)
         self._norms = _norms(self._queries, torch.int64)
         self._int8 = self._device.type == "cpu" and _int8_pays()
-        # Written over by each tile: the kernel zeroes every page of a new one, which costs half as much as the product.
-        self._tile = torch.empty(TILE_QUERIES * TILE_REFERENCES, dtype=torch.int32)
         far: Any = FAR if queries.dtype == np.uint8 else np.inf
         self._squared = torch.full((len(queries), k), far, dtype=self._norms.dtype, device=self._device)
         self._tags = torch.full((len(queries), k), -1, dtype=torch.int64, device=self._device)
@@ -61,9 +60,12 @@ class Nearest:
         if tags.shape != (len(references),):
             raise ValueError(f"tags have shape {tags.shape}; {len(references)} references want one each")
         numbers = torch.from_numpy(tags.astype(np.int64)).to(self._device)
-        for start in range(0, len(matrix), TILE_REFERENCES):
-            some = matrix[start : start + TILE_REFERENCES]
-            self._compare(some, numbers[start : start + TILE_REFERENCES])
+        tiles = list(zip(matrix.split(TILE_REFERENCES), numbers.split(TILE_REFERENCES), strict=True))
+        threads = torch.get_num_threads() if self._device.type == "cpu" else 1
+        share = -(-len(self._queries) // threads // TILE_QUERIES) * TILE_QUERIES
+        parts = [slice(start, start + share) for start in range(0, len(self._queries), share)]
+        for _ in side_by_side(lambda part: self._compare(part, tiles), parts):
+            pass
         self.seen += len(references)
 
     @property
@@ -104,18 +106,22 @@ class Nearest:
         levels = np.bitwise_xor(np.concatenate([flat, padding], axis=1) if padding.size else flat, 128)
         return torch.from_numpy(levels.view(np.int8)).to(self._device)
 
-    def _compare(self, references: torch.Tensor, numbers: torch.Tensor) -> None:
-        norms = _norms(references, _sum_type(references.shape[1]))
-        for start in range(0, len(self._queries), TILE_QUERIES):
-            here = slice(start, start + TILE_QUERIES)
-            # |r|² - 2 q·r: what all distances of a query have in common comes in where they are kept.
-            tile = self._products(self._queries[here], references)
-            torch.sub(norms, tile, alpha=2, out=tile)
-            # Almost every tile brings nothing new once thousands have been seen; the minimum alone tells.
-            nearer = tile.amin(1) + self._norms[here] < self._squared[here, -1]
-            rows = nearer.nonzero()[:, 0]
-            if len(rows):
-                self._keep(rows + start, tile[rows], numbers)
+    def _compare(self, part: slice, tiles: list[tuple[torch.Tensor, torch.Tensor]]) -> None:
+        """Bring a part of the queries up to date with references and their tags."""
+        # Written over by each tile: the kernel zeroes every page of a new one, which costs half as much as the product.
+        room = torch.empty(TILE_QUERIES * TILE_REFERENCES, dtype=torch.int32)
+        for references, numbers in tiles:
+            norms = _norms(references, _sum_type(references.shape[1]))
+            for start in range(part.start, min(part.stop, len(self._queries)), TILE_QUERIES):
+                here = slice(start, start + TILE_QUERIES)
+                # |r|² - 2 q·r: what all distances of a query have in common comes in where they are kept.
+                tile = self._products(self._queries[here], references, room)
+                torch.sub(norms, tile, alpha=2, out=tile)
+                # Almost every tile brings nothing new once thousands have been seen; the minimum alone tells.
+                nearer = tile.amin(1) + self._norms[here] < self._squared[here, -1]
+                rows = nearer.nonzero()[:, 0]
+                if len(rows):
+                    self._keep(rows + start, tile[rows], numbers)
 
     def _keep(self, rows: torch.Tensor, tile: torch.Tensor, numbers: torch.Tensor) -> None:
         """Merge the distances of some queries with those they had; the sort is stable, so the earlier come first."""
@@ -126,13 +132,13 @@ class Nearest:
         self._squared[rows] = squared[:, :k]
         self._tags[rows] = tags.gather(1, order[:, :k])
 
-    def _products(self, queries: torch.Tensor, references: torch.Tensor) -> torch.Tensor:
+    def _products(self, queries: torch.Tensor, references: torch.Tensor, room: torch.Tensor) -> torch.Tensor:
         """All q·r (Q, R): float64 of float64; of int8 int32, or int64 where that is too small, and exact."""
         if queries.dtype == torch.float64:
             return queries @ references.t()
         pixels, shape = queries.shape[1], (len(queries), len(references))
         if self._int8 and pixels <= INT_PIXELS:
-            return torch._int_mm(queries, references.t(), out=self._tile[: math.prod(shape)].view(shape))
+            return torch._int_mm(queries, references.t(), out=room[: math.prod(shape)].view(shape))
         total = torch.zeros(shape, dtype=_sum_type(pixels), device=queries.device)
         for start in range(0, pixels, FLOAT_PIXELS):
             total += _float_product(
@@ -171,14 +177,16 @@ def _int8_pays() -> bool:
             return False
     except (AttributeError, RuntimeError):
         return False
-    int8_seconds = _median_seconds(lambda: torch._int_mm(queries, references.t()))
-    return int8_seconds < _median_seconds(lambda: _float_product(queries, references))
+    products = [lambda: torch._int_mm(queries, references.t()), lambda: _float_product(queries, references)]
+    int8_seconds, float_seconds = side_by_side(_least_seconds, products)  # by one thread, as the tiles are
+    return int8_seconds < float_seconds
 
 
-def _median_seconds(call: Callable[[], object]) -> float:
+def _least_seconds(call: Callable[[], object]) -> float:
+    """Of five laps: whatever else the machine does can only add to one."""
     laps = []
     for _ in range(5):
         began = time.perf_counter()
         call()
         laps.append(time.perf_counter() - began)
-    return statistics.median(laps)
+    return min(laps)

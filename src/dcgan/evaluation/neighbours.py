@@ -60,19 +60,21 @@ def nearest_neighbour_test(
     marks: Sequence[int],
     labels_from: LabelsFrom = "data",
     progress: Callable[[int, int], None] | None = None,
+    device: str = "cpu",
 ) -> NeighbourTest:
     """Classify the queries by the nearest of the references in `blocks`, and score at each of the marks.
 
     queries: uint8 (Q, H, W, C), with labels (Q,). blocks: labelled images of the same shape, of any sizes, read
     up to the last mark and not kept. marks: growing numbers of references; `marks_up_to` makes them. Of references
-    at the same distance the first counts. progress(done, total) is called after each piece.
+    at the same distance the first counts. progress(done, total) is called after each piece. device: where the distances
+    are computed, cpu or cuda.
     Raises InputError if the blocks end before the last mark, ValueError for shapes and marks that make no sense.
     """
     if query_labels.shape != (len(queries),):
         raise ValueError(f"labels have shape {query_labels.shape}; {len(queries)} queries want one each")
     if not marks or sorted({*marks, 0}) != [0, *marks]:
         raise ValueError(f"marks: {marks} are not growing numbers of references, each at least 1")
-    search = Nearest(queries)
+    search = Nearest(queries, device=device)
     scores = []
     for images, labels in _pieces(blocks, marks):
         search.add(images, labels)
