@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import torch
@@ -49,6 +50,27 @@ def generator_loss(name: str, fake: torch.Tensor, real: torch.Tensor | None = No
             raise ValueError("the relativistic loss compares with real logits; give them")
         return softplus(real - fake).mean()
     raise ValueError(f"no loss {name!r}")
+
+
+def boundary(name: str, smoothing: float = 0.0) -> float:
+    """The logit of an optimal D for an image that may as well be real as drawn: halfway between the targets."""
+    if name == "least-squares":
+        return (1.0 - smoothing) / 2
+    if name == "bce":
+        return math.log1p(-smoothing) - math.log1p(smoothing)  # σ of it is (1 - smoothing) / 2
+    return 0.0
+
+
+def share_right(name: str, real: torch.Tensor, fake: torch.Tensor, smoothing: float = 0.0) -> torch.Tensor:
+    """The share of D's decisions that are right, mean over real and drawn images; 0.5 is chance.
+
+    A decision is on which side of the `boundary` a logit lies. The relativistic and the wasserstein loss know
+    differences alone: there it is which of a pair is real. A tie is half right.
+    """
+    if name in ("relativistic", "wasserstein"):
+        return 0.5 + 0.5 * (real - fake).sign().mean()
+    middle = boundary(name, smoothing)
+    return 0.5 + 0.25 * ((real - middle).sign().mean() - (fake - middle).sign().mean())
 
 
 def r1_penalty(discriminator: Callable[[torch.Tensor], torch.Tensor], real: torch.Tensor) -> torch.Tensor:

@@ -12,12 +12,12 @@ from torch import nn
 from dcgan.config import Config
 from dcgan.data.batches import Batch
 from dcgan.images import to_float
-from dcgan.losses import discriminator_loss, generator_loss, gradient_penalty, r1_penalty
+from dcgan.losses import discriminator_loss, generator_loss, gradient_penalty, r1_penalty, share_right
 from dcgan.networks import build_discriminator, build_generator
 from dcgan.training.capture import Captured
 from dcgan.training.ema import Average
 
-SUMS_G, SUMS_D = ("loss_g",), ("loss_d", "d_real", "d_fake")
+SUMS_G, SUMS_D = ("loss_g", "grad_g"), ("loss_d", "d_real", "d_fake", "d_right", "grad_d")
 
 
 class Move(NamedTuple):
@@ -65,6 +65,7 @@ class TrainingStep:
         self._play = Captured(self.play, self.noise, report) if device.type == "cuda" else self.play
         self._sums = {name: torch.zeros((), device=device) for name in SUMS_G + SUMS_D}
         self._counts = dict.fromkeys(SUMS_G + SUMS_D, 0)
+        self._refused = torch.zeros((), device=device)
 
     def __call__(self, batches: Iterator[Batch]) -> int:
         """Train one step on the next batch or batches; returns how many real images it took."""
@@ -110,8 +111,7 @@ class TrainingStep:
         self.optimizer_g.zero_grad()
         # D's own gradients are not wanted here.
         loss.backward(inputs=list(self.generator.parameters()), retain_graph=shared)
-        self.optimizer_g.step()
-        self._add(loss_g=loss)
+        self._add(loss_g=loss, grad_g=self._descend(self.optimizer_g, loss))
         return drawn.detach(), fake_logits if shared else None
 
     def update_discriminator(
@@ -134,8 +134,9 @@ class TrainingStep:
         objective = loss + self._penalties(real, drawn, labels)
         self.optimizer_d.zero_grad()
         objective.backward(inputs=list(self.discriminator.parameters()))
-        self.optimizer_d.step()
-        self._add(loss_d=loss, d_real=real_logits.sigmoid().mean(), d_fake=fake_logits.sigmoid().mean())
+        norm = self._descend(self.optimizer_d, objective)
+        self._add(loss_d=loss, d_real=real_logits.sigmoid().mean(), d_fake=fake_logits.sigmoid().mean(), grad_d=norm)
+        self._add(d_right=share_right(settings.loss, real_logits, fake_logits, settings.label_smoothing))
 
     def latent(self, n: int) -> torch.Tensor:
         """Fresh noise (n, latent_dim) of the network's distribution."""
@@ -149,6 +150,15 @@ class TrainingStep:
         """n images of G as it is, without a graph."""
         with self._autocast():
             return self.generator(self.latent(n), labels)
+
+    def refused(self) -> bool:
+        """Whether an update was not made since the last `restore` because it was not finite. Waits for the device."""
+        return bool(self._refused)
+
+    def reseed(self, seed: int) -> None:
+        """Go on with other noise, and other dropout."""
+        self.noise.manual_seed(seed)
+        torch.manual_seed(seed)
 
     def set_rate(self, factor: float) -> None:
         """Scale both learning rates for the steps to come."""
@@ -198,6 +208,9 @@ class TrainingStep:
             total.copy_(tensors[f"sums.{name}"])
         self.updates, self.average.updates = counters["updates"], counters["average"]
         self._counts = dict(counters["counts"])
+        self._refused.zero_()
+        if isinstance(self._play, Captured):
+            self._play.forget()  # the optimisers' tensors are others now
         self.noise.set_state(tensors["noise"])
         torch.set_rng_state(tensors["torch"])
         if "cuda" in tensors and self.device.type == "cuda":
@@ -227,6 +240,22 @@ class TrainingStep:
             lipschitz = gradient_penalty(lambda x: self.discriminator(x, labels), real, drawn.float(), mix)
             penalty = penalty + self.settings.gradient_penalty * lipschitz
         return penalty
+
+    def _descend(self, optimizer: torch.optim.Adam, loss: torch.Tensor) -> torch.Tensor:
+        """Update along the gradients, unless they or the loss are not finite; returns the norm of all of them.
+
+        A fused Adam is told by a tensor, and so on a GPU nothing waits; the others have to look at it.
+        """
+        gradients = [p.grad for p in optimizer.param_groups[0]["params"] if p.grad is not None]
+        norm = torch.stack(torch._foreach_norm(gradients)).norm()
+        bad = (norm + loss.detach()).isfinite().logical_not().float()
+        self._refused += bad
+        if optimizer.defaults["fused"]:
+            optimizer.found_inf = bad  # type: ignore[attr-defined]
+            optimizer.step()
+        elif not bad:
+            optimizer.step()
+        return norm
 
     def _adam(self, network: nn.Module, lr: float) -> torch.optim.Adam:
         s, on_gpu = self.settings, self.device.type == "cuda"
