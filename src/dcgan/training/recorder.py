@@ -146,7 +146,8 @@ class Recorder:
 
     def _diverged(self, values: dict[str, float]) -> Symptom:
         wrong = ", ".join(f"{name} is {value}" for name, value in values.items() if not math.isfinite(value))
-        return diverged(self.health.sound(self.position.step), f"{wrong}; the update was not made")
+        refused = "; the update was not made" if self.step.refused() else ""
+        return diverged(self.health.sound(self.position.step), wrong + refused)
 
     def _treat(self, found: list[Symptom]) -> bool:
         """Do what the settings say about what is wrong; whether that was to go back."""

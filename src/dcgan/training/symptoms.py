@@ -30,8 +30,8 @@ class Scale(NamedTuple):
     """Mean of the two halves for a D that knows nothing; infinite for the wasserstein loss, which has no scale."""
     halves: int
     """How many halves loss_d is: 1 for their mean, 2 for their sum."""
-    gradient: float
-    """Norm below which G's gradients have vanished."""
+    root_weights: float
+    """Square root of the number of G's weights: a norm divided by it is the root mean square of one."""
 
     @classmethod
     def of(cls, settings: TrainingConfig, weights: int) -> Scale:
@@ -39,7 +39,7 @@ class Scale(NamedTuple):
         even = torch.tensor([boundary(settings.loss, settings.label_smoothing)])
         first, second = discriminator_loss(settings.loss, even, even, settings.label_smoothing)
         loss = math.inf if settings.loss == "wasserstein" else (first + second).item() / 2
-        return cls(loss, 2 if settings.d_loss_reduction == "sum" else 1, VANISHED * math.sqrt(weights))
+        return cls(loss, 2 if settings.d_loss_reduction == "sum" else 1, math.sqrt(weights))
 
 
 @dataclass(frozen=True)
@@ -86,9 +86,9 @@ class Rule:
         return Symptom(self.name, self.severe, _last_step(good), self.evidence.format(**bad[-1]), self.advice)
 
     def suspect_since(self, history: Sequence[Line], scale: Scale) -> int | None:
-        """The step of the last line before those that are beyond the limit now; None if the last is not."""
+        """The step of the last line before those that are beyond the limit now; None if they are no alarm, or none."""
         bad, good = self._split(history, scale)
-        return _last_step(good) if bad else None
+        return _last_step(good) if any(line["step"] > self.after for line in bad) else None
 
     def _split(self, history: Sequence[Line], scale: Scale) -> tuple[Sequence[Line], Sequence[Line]]:
         """The last lines, all beyond the limit, and those before them."""
@@ -130,15 +130,19 @@ def _blind(lines: Sequence[Line], scale: Scale, limit: float) -> bool:
     """Decisions are at chance, real and drawn images get the same probability, and G no gradient from it."""
     last = lines[-1]
     chance = abs(last["d_right"] - 0.5) < 0.02 and abs(last["d_real"] - last["d_fake"]) < 1e-4
-    return chance and last["grad_g"] < limit * scale.gradient
+    return chance and last["grad_g"] < limit * scale.root_weights
+
+
+def _wrong(lines: Sequence[Line], _scale: Scale, limit: float) -> bool:
+    return lines[-1]["d_right"] < limit
 
 
 def _no_gradient(lines: Sequence[Line], scale: Scale, limit: float) -> bool:
-    return lines[-1]["grad_g"] < limit * scale.gradient and not _blind(lines, scale, limit)
+    return lines[-1]["grad_g"] < limit * scale.root_weights and not _blind(lines, scale, limit)
 
 
 def _unmoved(lines: Sequence[Line], scale: Scale, limit: float) -> bool:
-    return lines[-1]["moved_g"] < limit and not _blind(lines, scale, 1)
+    return lines[-1]["moved_g"] < limit and not _blind(lines, scale, VANISHED)
 
 
 def _alike(lines: Sequence[Line], _scale: Scale, limit: float) -> bool:
@@ -160,7 +164,7 @@ RULES: tuple[Rule, ...] = (
         True,
         LOSSES,
         _loud_loss,
-        limit=20,
+        limit=50,
         lines=1,
         after=0,
         evidence="the losses are far from any even game (D {loss_d:.3g}, G {loss_g:.3g})",
@@ -183,7 +187,7 @@ RULES: tuple[Rule, ...] = (
         True,
         GAME,
         _blind,
-        limit=1,
+        limit=VANISHED,
         lines=3,
         after=0,
         evidence="D gives every image the same value (D(x) = {d_real:.6f}, D(G(z)) = {d_fake:.6f}) "
@@ -192,11 +196,22 @@ RULES: tuple[Rule, ...] = (
         "and see that the images are not all alike.",
     ),
     Rule(
+        "d_blind",
+        True,
+        ("d_right",),
+        _wrong,
+        limit=0.25,
+        lines=10,
+        after=0,
+        evidence="D is right in no more than {d_right:.1%} of its decisions: G has found what D never learns",
+        advice="Try a higher --lr-d.",
+    ),
+    Rule(
         "g_stuck",
         True,
         GAME,
         _no_gradient,
-        limit=1,
+        limit=VANISHED,
         lines=3,
         after=0,
         evidence="G gets no gradient ({grad_g:.1e}) from a D that is right in {d_right:.0%} of its decisions",
