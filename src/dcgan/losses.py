@@ -70,7 +70,7 @@ def share_right(name: str, real: torch.Tensor, fake: torch.Tensor, smoothing: fl
     if name in ("relativistic", "wasserstein"):
         return 0.5 + 0.5 * (real - fake).sign().mean()
     middle = boundary(name, smoothing)
-    return 0.5 + 0.25 * ((real - middle).sign().mean() - (fake - middle).sign().mean())
+    return 0.5 + 0.5 * torch.cat([real - middle, middle - fake]).sign().mean()
 
 
 def r1_penalty(discriminator: Callable[[torch.Tensor], torch.Tensor], real: torch.Tensor) -> torch.Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
@@ -65,7 +66,7 @@ class TrainingStep:
         self._play = Captured(self.play, self.noise, report) if device.type == "cuda" else self.play
         self._sums = {name: torch.zeros((), device=device) for name in SUMS_G + SUMS_D}
         self._counts = dict.fromkeys(SUMS_G + SUMS_D, 0)
-        self._refused = torch.zeros((), device=device)
+        self._refused, self._told = torch.zeros((), device=device), device.type == "cuda"
 
     def __call__(self, batches: Iterator[Batch]) -> int:
         """Train one step on the next batch or batches; returns how many real images it took."""
@@ -135,8 +136,14 @@ class TrainingStep:
         self.optimizer_d.zero_grad()
         objective.backward(inputs=list(self.discriminator.parameters()))
         norm = self._descend(self.optimizer_d, objective)
-        self._add(loss_d=loss, d_real=real_logits.sigmoid().mean(), d_fake=fake_logits.sigmoid().mean(), grad_d=norm)
-        self._add(d_right=share_right(settings.loss, real_logits, fake_logits, settings.label_smoothing))
+        with torch.no_grad():
+            self._add(
+                loss_d=loss,
+                d_real=real_logits.sigmoid().mean(),
+                d_fake=fake_logits.sigmoid().mean(),
+                d_right=share_right(settings.loss, real_logits, fake_logits, settings.label_smoothing),
+                grad_d=norm,
+            )
 
     def latent(self, n: int) -> torch.Tensor:
         """Fresh noise (n, latent_dim) of the network's distribution."""
@@ -244,17 +251,20 @@ class TrainingStep:
     def _descend(self, optimizer: torch.optim.Adam, loss: torch.Tensor) -> torch.Tensor:
         """Update along the gradients, unless they or the loss are not finite; returns the norm of all of them.
 
-        A fused Adam is told by a tensor, and so on a GPU nothing waits; the others have to look at it.
+        On a CUDA GPU a tensor tells the fused Adam, and nothing waits; elsewhere to look costs less.
         """
         gradients = [p.grad for p in optimizer.param_groups[0]["params"] if p.grad is not None]
         norm = torch.stack(torch._foreach_norm(gradients)).norm()
-        bad = (norm + loss.detach()).isfinite().logical_not().float()
-        self._refused += bad
-        if optimizer.defaults["fused"]:
+        total = norm + loss.detach()
+        if self._told:
+            bad = total.isfinite().logical_not().float()
+            self._refused += bad
             optimizer.found_inf = bad  # type: ignore[attr-defined]
             optimizer.step()
-        elif not bad:
+        elif math.isfinite(total):
             optimizer.step()
+        else:
+            self._refused += 1
         return norm
 
     def _adam(self, network: nn.Module, lr: float) -> torch.optim.Adam:
@@ -272,8 +282,7 @@ class TrainingStep:
         return torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32)
 
     def _add(self, **values: torch.Tensor) -> None:
-        for name, value in values.items():
-            self._sums[name] += value.detach()
+        torch._foreach_add_([self._sums[name] for name in values], [value.detach() for value in values.values()])
 
     def _networks(self) -> dict[str, nn.Module]:
         networks = {"generator": self.generator, "discriminator": self.discriminator}
