@@ -6,7 +6,15 @@ import pytest
 import torch
 from torch.nn.functional import binary_cross_entropy
 
-from dcgan.losses import discriminator_loss, generator_loss, gradient_penalty, r1_penalty, real_sign
+from dcgan.losses import (
+    boundary,
+    discriminator_loss,
+    generator_loss,
+    gradient_penalty,
+    r1_penalty,
+    real_sign,
+    share_right,
+)
 
 LOSSES = ["bce", "least-squares", "hinge", "wasserstein", "relativistic"]
 
@@ -105,6 +113,37 @@ def test_saturated_discriminator_still_teaches_the_generator():
     fake = torch.tensor([-200.0], requires_grad=True)
     generator_loss("bce", fake).backward()
     assert fake.grad == pytest.approx(-1.0)
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.1, 0.5])
+@pytest.mark.parametrize("name", ["bce", "least-squares", "hinge"])
+def test_boundary_is_the_logit_that_serves_both_kinds_best(name, smoothing):
+    """The logit that costs least when half of the images that get it are real (any between ±1 with hinge)."""
+    logits = torch.linspace(-2, 2, 4001, dtype=torch.float64)
+    costs = torch.stack([torch.stack(discriminator_loss(name, x[None], x[None], smoothing)).sum() for x in logits])
+    best = logits[costs <= costs.min() + 1e-12]
+    assert best.min() - 1e-3 <= boundary(name, smoothing) <= best.max() + 1e-3
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_share_right_counts_decisions(name, logits):
+    real, fake = logits
+    real[0] = fake[0] = boundary(name, 0.1)  # a tie, on the boundary
+    half = 0.5
+    if name in ("relativistic", "wasserstein"):
+        points = [1.0 if r > f else half if r == f else 0.0 for r, f in zip(real, fake, strict=True)]
+    else:
+        where = {"bce": math.log(0.45 / 0.55), "least-squares": 0.45, "hinge": 0.0}[name]
+        points = [half, half, *(float(r > where) for r in real[1:]), *(float(f < where) for f in fake[1:])]
+    assert share_right(name, real, fake, 0.1).item() == pytest.approx(sum(points) / len(points), abs=1e-9)
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_share_right_is_one_for_a_perfect_and_a_half_for_a_constant_discriminator(name):
+    real, fake = torch.full((7,), 3.0), torch.full((7,), -3.0)
+    assert share_right(name, real, fake) == 1
+    assert share_right(name, fake, real) == 0
+    assert share_right(name, real, real) == share_right(name, fake, fake) == 0.5
 
 
 @pytest.mark.parametrize("function", [lambda x: discriminator_loss("x", x, x), lambda x: generator_loss("x", x)])

@@ -65,6 +65,14 @@ def test_metrics_survive_a_line_cut_short(tmp_path: Path) -> None:
     assert (tmp_path / "metrics.jsonl").read_text().splitlines() == ['{"step": 1}', '{"step": 2}']
 
 
+def test_health_is_a_file_of_its_own_that_a_rewind_leaves(tmp_path: Path) -> None:
+    run = Run(tmp_path)
+    assert run.health() == []
+    run.log_health({"step": 7, "symptom": "collapse"})
+    run.rewind(2)
+    assert run.health() == [{"step": 7, "symptom": "collapse"}]
+
+
 def test_log_refuses_what_is_not_json(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="Out of range"):
         Run(tmp_path).log({"loss": float("nan")})

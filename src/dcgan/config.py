@@ -171,6 +171,10 @@ class TrainingConfig:
     """How many checkpoints to keep, the newest."""
     log_interval: int = within(50, "[1, 1e9]")
     """Batches averaged into one line of metrics.jsonl."""
+    health: Literal["warn", "rollback", "stop"] = "rollback"
+    """When training fails: say so, go back to a healthy checkpoint (at half the rate, with other noise), or stop."""
+    health_limit: int = within(3, "[0, 1000]")
+    """How often a training may go back before it stops."""
     batch_names: bool = False
     """Also write the grids as images/<batches>.png, the blog post's way."""
     tensorboard: bool = False

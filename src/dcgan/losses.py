@@ -52,6 +52,27 @@ def generator_loss(name: str, fake: torch.Tensor, real: torch.Tensor | None = No
     raise ValueError(f"no loss {name!r}")
 
 
+def boundary(name: str, smoothing: float = 0.0) -> float:
+    """The logit of an optimal D for an image that may as well be real as drawn: halfway between the targets."""
+    if name == "least-squares":
+        return (1.0 - smoothing) / 2
+    if name == "bce":
+        return math.log1p(-smoothing) - math.log1p(smoothing)  # σ of it is (1 - smoothing) / 2
+    return 0.0
+
+
+def share_right(name: str, real: torch.Tensor, fake: torch.Tensor, smoothing: float = 0.0) -> torch.Tensor:
+    """The share of D's decisions that are right, mean over real and drawn images; 0.5 is chance.
+
+    A decision is on which side of the `boundary` a logit lies. The relativistic and the wasserstein loss know
+    differences alone: there it is which of a pair is real. A tie is half right.
+    """
+    if name in ("relativistic", "wasserstein"):
+        return 0.5 + 0.5 * (real - fake).sign().mean()
+    middle = boundary(name, smoothing)
+    return 0.5 + 0.5 * torch.cat([real - middle, middle - fake]).sign().mean()
+
+
 def real_sign(name: str, real: torch.Tensor, fake: torch.Tensor, smoothing: float = 0.0) -> torch.Tensor:
     """Mean sign of D's decisions on real images, in [-1, 1]: 0 where D tells nothing, 1 where it is sure of each.
 
@@ -60,12 +81,7 @@ def real_sign(name: str, real: torch.Tensor, fake: torch.Tensor, smoothing: floa
     """
     if name in ("relativistic", "wasserstein"):
         return (real - fake).sign().mean()
-    boundary = 0.0
-    if name == "bce":
-        boundary = math.log((1.0 - smoothing) / (1.0 + smoothing))  # its sigmoid is halfway between the targets
-    elif name == "least-squares":
-        boundary = (1.0 - smoothing) / 2
-    return (real - boundary).sign().mean()
+    return (real - boundary(name, smoothing)).sign().mean()
 
 
 def r1_penalty(discriminator: Callable[[torch.Tensor], torch.Tensor], images: torch.Tensor) -> torch.Tensor:

@@ -76,9 +76,16 @@ class Run:
 
     def metrics(self) -> list[dict[str, Any]]:
         """The lines of metrics.jsonl; a last line that a crash cut short is left out."""
+        return self._read("metrics.jsonl")
+
+    def health(self) -> list[dict[str, Any]]:
+        """The lines of health.jsonl: what was wrong and what was done about it; empty for a healthy run."""
+        return self._read("health.jsonl")
+
+    def _read(self, name: str) -> list[dict[str, Any]]:
         records = []
         try:
-            lines = (self.path / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
+            lines = (self.path / name).read_text(encoding="utf-8").splitlines()
         except FileNotFoundError:
             return []
         for line in lines:
@@ -90,7 +97,14 @@ class Run:
 
     def log(self, record: dict[str, Any]) -> None:
         """Append one line to metrics.jsonl."""
-        with (self.path / "metrics.jsonl").open("a", encoding="utf-8") as file:
+        self._append("metrics.jsonl", record)
+
+    def log_health(self, event: dict[str, Any]) -> None:
+        """Append one line to health.jsonl."""
+        self._append("health.jsonl", event)
+
+    def _append(self, name: str, record: dict[str, Any]) -> None:
+        with (self.path / name).open("a", encoding="utf-8") as file:
             file.write(json.dumps(record, allow_nan=False) + "\n")
 
     def rewind(self, step: int) -> None:

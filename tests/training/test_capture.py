@@ -72,6 +72,21 @@ def test_each_shape_has_a_recording_of_its_own(fake_graphs):
     assert totals == {"a": 16 * 8.0 + 4 * 3.0}
 
 
+def test_what_is_forgotten_is_recorded_anew(fake_graphs):
+    captured, totals = sums(torch.Generator(), pytest.fail)
+    for _ in range(2 * WARM_UP):
+        captured("a", torch.ones(2), None)
+    ((graph, _),) = captured._recorded.values()
+    captured.forget()
+    for _ in range(WARM_UP):
+        captured("a", torch.ones(2), None)
+    assert captured._recorded == {}  # warm first, again
+    captured("a", torch.ones(2), None)
+    ((again, _),) = captured._recorded.values()
+    assert again is not graph
+    assert totals == {"a": 2.0 * (3 * WARM_UP + 1)}
+
+
 def test_what_cannot_be_recorded_goes_on_and_says_so_once(monkeypatch, fake_graphs):
     @contextlib.contextmanager
     def graph(which):

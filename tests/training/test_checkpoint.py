@@ -33,6 +33,24 @@ def test_only_the_newest_are_kept(tmp_path: Path) -> None:
     assert [path.stem for path in saved(tmp_path)] == ["000000003", "000000010"]
 
 
+def test_the_newest_sound_one_is_kept_too(tmp_path: Path) -> None:
+    for step in (1, 2, 3, 4, 10):
+        checkpoint(step).save(tmp_path, keep=2, sound=min(step, 3))
+    assert [path.stem for path in saved(tmp_path)] == ["000000003", "000000004", "000000010"]
+    checkpoint(11).save(tmp_path, keep=2, sound=11)
+    assert [path.stem for path in saved(tmp_path)] == ["000000010", "000000011"]
+
+
+def test_those_up_to_a_step(tmp_path: Path) -> None:
+    for step in (0, 9, 10):
+        checkpoint(step).save(tmp_path, keep=9)
+    (tmp_path / "mine.safetensors").write_bytes(b"no number")
+    assert [path.stem for path in saved(tmp_path, 9)] == ["000000000", "000000009"]
+    found, problems = newest(tmp_path, 8)
+    assert found is not None
+    assert (found.position.step, problems) == (0, [])
+
+
 def test_newest_of_an_empty_folder_is_none(tmp_path: Path) -> None:
     assert newest(tmp_path / "none") == (None, [])
 

@@ -214,9 +214,9 @@ def test_d_steps_update_d_so_often_for_one_update_of_g():
 def test_only_what_was_updated_has_a_mean():
     step, data = make(updates="alternate"), batches()
     step(data)
-    assert step.means().keys() == {"loss_g"}
+    assert step.means().keys() == {"loss_g", "grad_g"}
     step(data)
-    assert step.means().keys() == {"loss_d", "d_real", "d_fake"}
+    assert step.means().keys() == {"loss_d", "d_real", "d_fake", "d_right", "grad_d"}
     assert step.means() == {}
 
 
@@ -503,6 +503,76 @@ def test_precision_is_that_of_the_drawings(dtype):
     assert make(dtype=dtype).draw(2, None).dtype == dtype
 
 
+# Nothing that is not finite is learnt ---------------------------------------------------------------------------
+
+
+def parameters_and_moments(optimizer):
+    """Everything that an update of this optimiser changes."""
+    moments = (tensor for state in optimizer.state.values() for tensor in state.values())
+    return [tensor.clone() for tensor in (*optimizer.param_groups[0]["params"], *moments)]
+
+
+@pytest.mark.parametrize("told", [True, False])
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+@pytest.mark.parametrize("where", ["gradient", "loss"])
+def test_an_update_that_is_not_finite_is_not_made(where, value, told):
+    step, data = make(weight_decay=0.1), batches()
+    step._told = told  # by a tensor, as on a GPU, or by a look
+    step(data)
+    assert not step.refused()
+    before = parameters_and_moments(step.optimizer_d)
+    loss = torch.tensor(0.5)
+    if where == "gradient":
+        next(step.discriminator.parameters()).grad[0, 0, 0, 0] = value
+    else:
+        loss.fill_(value)
+    step._descend(step.optimizer_d, loss)
+    assert step.refused()
+    for now, then in zip(parameters_and_moments(step.optimizer_d), before, strict=True):
+        assert torch.equal(now, then)
+    step(data)
+    assert step.refused()  # until a restore
+    assert moved(step.discriminator, dict(zip(dict(step.discriminator.named_parameters()), before, strict=False)))
+
+
+def test_restoring_forgets_what_was_refused(tmp_path):
+    step = make()
+    saved = saved_and_read(step, tmp_path / "x")
+    step(batches())
+    step._descend(step.optimizer_g, torch.tensor(float("nan")))
+    assert step.refused()
+    step.restore(*saved)
+    assert not step.refused()
+
+
+def test_other_seeds_give_other_noise_and_dropout():
+    step = make("blog")
+    drawn = []
+    for seed in (1, 2, 1):
+        step.reseed(seed)
+        drawn.append((step.latent(4), torch.rand(4)))
+    assert all(torch.equal(a, b) for a, b in zip(drawn[0], drawn[2], strict=True))
+    assert not any(torch.equal(a, b) for a, b in zip(drawn[0], drawn[1], strict=True))
+
+
+@pytest.mark.parametrize("settings", [{}, {"loss": "wasserstein", "discriminator_norm": "none"}, {"r1": 1.0}])
+def test_gradient_norms_and_right_decisions_are_those_of_the_step(settings):
+    step = make(**settings)
+    logits = []
+    step.discriminator.register_forward_hook(lambda _, __, output: logits.append(output.detach()))
+    step(batches())
+    means = step.means()
+    for name, network in (("grad_g", step.generator), ("grad_d", step.discriminator)):
+        norm = sum(p.grad.double().square().sum() for p in network.parameters()) ** 0.5
+        assert means[name] == pytest.approx(norm.item(), rel=1e-5)
+    fake, real = logits[:2]
+    if step.settings.loss == "wasserstein":
+        right = (real > fake).double().mean()
+    else:
+        right = ((real > 0.45).double() + (fake < 0.45)).mean() / 2
+    assert means["d_right"] == pytest.approx(right.item(), abs=1e-6)
+
+
 # Resuming ----------------------------------------------------------------------------------------------------
 
 
@@ -546,6 +616,21 @@ def test_a_restored_step_goes_on_bit_for_bit(settings, k, tmp_path):
     for name, tensor in expected.items():
         assert torch.equal(actual[name], tensor), name
     assert resumed.means() == whole.means()
+
+
+def test_a_used_step_becomes_a_fresh_one(tmp_path):
+    used, data = make(), batches()
+    for _ in range(3):
+        used(data)
+    torch.manual_seed(1)
+    fresh = TrainingStep(load_preset("fast").replace(image_size=16, channels=1, width=4, latent_dim=8, ema=0.0), CPU)
+    used.restore(*saved_and_read(fresh, tmp_path / "x"))
+    for step in (used, fresh):
+        again = batches(seed=2)
+        for _ in range(3):
+            step(again)
+    for name, tensor in fresh.tensors().items():
+        assert torch.equal(used.tensors()[name], tensor), name
 
 
 def test_restored_moments_lie_in_memory_like_their_parameters(tmp_path):

@@ -14,7 +14,7 @@ from PIL import Image
 
 import dcgan
 from dcgan.config import TrainingConfig
-from dcgan.errors import InputError, TrainingError
+from dcgan.errors import InputError
 from dcgan.progress import Position
 from dcgan.training import checkpoint as checkpoints
 from dcgan.training.loop import Interrupted, Length, rate_factor
@@ -45,7 +45,10 @@ def test_metrics_lines_keep_the_contract(finished: dcgan.Run) -> None:
     assert [record["step"] for record in records] == [5, 10, 15, 20]
     assert [record["images"] for record in records] == [40, 80, 120, 160]
     expected = {"step", "images", "seconds", "images_per_second", "loss_d", "loss_g", "d_real", "d_fake"}
-    assert all(set(record) == expected for record in records)
+    expected |= {"d_right", "grad_g", "grad_d"}
+    look = {"diversity", "dead_g", "dead_d", "moved_g"}
+    assert [set(record) - expected for record in records] == [set(), look, set(), look | {"oscillation"}]
+    assert all(expected <= set(record) for record in records)
     assert all(0 < record["d_real"] < 1 and record["images_per_second"] > 0 for record in records)
 
 
@@ -225,21 +228,6 @@ def test_training_works_in_another_thread(photos: Path, tmp_path: Path, tiny: di
     thread.start()
     thread.join(60)
     assert (tmp_path / "run" / "generator.safetensors").exists()
-
-
-def test_a_loss_that_is_not_finite_stops_and_saves_nothing_of_it(
-    photos: Path, tmp_path: Path, tiny: dict[str, Any], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def poison(step: TrainingStep) -> None:
-        with torch.no_grad():
-            next(step.generator.parameters()).fill_(float("nan"))
-
-    after(5, poison, monkeypatch)
-    with pytest.raises(TrainingError, match=r"loss_g is nan.*step 8.*lower --lr"):
-        dcgan.train(photos, out=tmp_path / "run", images=8000, checkpoint_interval=4, **tiny)
-    kept = [path.stem for path in checkpoints.saved(tmp_path / "run" / "checkpoints")]
-    assert kept == ["000000004"]
-    assert np.isfinite(dcgan.Generator.from_pretrained(tmp_path / "run").sample(4)).all()
 
 
 def test_a_full_disk_keeps_the_last_good_checkpoint(

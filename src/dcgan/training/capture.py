@@ -36,6 +36,11 @@ class Captured:
                 own.copy_(tensor, non_blocking=True)
         graph.replay()
 
+    def forget(self) -> None:
+        """Record anew: the state that was recorded is no longer where it was."""
+        self._runs.clear()
+        self._recorded.clear()
+
     def _record(self, case: Hashable, key: Hashable, tensors: tuple[torch.Tensor | None, ...]) -> bool:
         """Record once it is warm; whether there is a recording now. Recording runs nothing."""
         runs = self._runs[case] = self._runs.get(case, 0) + 1

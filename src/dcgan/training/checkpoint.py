@@ -29,8 +29,8 @@ class Checkpoint:
     tensors: dict[str, torch.Tensor]
     settings: dict[str, Any]
 
-    def save(self, folder: Path, keep: int) -> Path:
-        """Write it into the folder, then remove all but the newest `keep`."""
+    def save(self, folder: Path, keep: int, sound: int = 0) -> Path:
+        """Write it into the folder, then remove all but the newest `keep` and the newest up to the step `sound`."""
         folder.mkdir(exist_ok=True)
         path = folder / f"{self.position.step:09d}.safetensors"
         plain = {
@@ -42,7 +42,7 @@ class Checkpoint:
             "sha256": _digest(self.tensors),
         }
         write_tensors(path, self.tensors, {"checkpoint": json.dumps(plain)})
-        for old in saved(folder)[:-keep]:
+        for old in set(saved(folder)[:-keep]) - set(saved(folder, sound)[-1:]):
             old.unlink(missing_ok=True)
         return path
 
@@ -62,18 +62,19 @@ class Checkpoint:
             raise InputError(f"{path}: not a checkpoint of dcgan ({error!r})") from error
 
 
-def saved(folder: Path) -> list[Path]:
-    """The checkpoints of a folder, oldest first."""
-    return sorted(folder.glob("*.safetensors"))
+def saved(folder: Path, until: int | None = None) -> list[Path]:
+    """The checkpoints of a folder, oldest first; those up to a step, if it is given."""
+    paths = sorted(folder.glob("*.safetensors"))
+    return paths if until is None else [path for path in paths if path.stem <= f"{until:09d}"]
 
 
-def newest(folder: Path) -> tuple[Checkpoint | None, list[str]]:
-    """The newest checkpoint that can be read, and why each newer one cannot.
+def newest(folder: Path, until: int | None = None) -> tuple[Checkpoint | None, list[str]]:
+    """The newest checkpoint (up to a step, if it is given) that can be read, and why each newer one cannot.
 
     None if there is no checkpoint at all. Raises InputError if there are some and none can be read.
     """
     problems: list[str] = []
-    for path in reversed(saved(folder)):
+    for path in reversed(saved(folder, until)):
         try:
             return Checkpoint.load(path), problems
         except InputError as error:

@@ -34,8 +34,8 @@ class Interrupted(KeyboardInterrupt):
 def fit(config: Config, run: Run, pack: Pack, display: Display, checkpoint: Checkpoint | None = None) -> None:
     """Train until the length of the settings is reached, from the start or from a checkpoint.
 
-    Raises Interrupted once everything is saved after Ctrl-C or SIGTERM, and TrainingError for a loss that is
-    not finite. Global random state is as before afterwards.
+    Raises Interrupted once everything is saved after Ctrl-C or SIGTERM, and TrainingError for a training that
+    has failed and, by the settings, is not to go on. Global random state is as before afterwards.
     """
     settings = config.training
     device = resolve_device(settings.device)
@@ -60,7 +60,7 @@ def fit(config: Config, run: Run, pack: Pack, display: Display, checkpoint: Chec
         display.say(f"training on {device.type} in {str(dtype).removeprefix('torch.')}: {length}; run directory {run}")
 
         while (done := length.share(position)) < 1 and not stop:
-            step.set_rate(rate_factor(settings, done))
+            step.set_rate(rate_factor(settings, done) * recorder.health.rate)
             position.images += step(batches)
             position.step += 1
             position.seconds = time.monotonic() - began

@@ -126,5 +126,6 @@ def settings_that_differ(old: Config, new: Config) -> list[str]:
 FREE_ON_RESUME = {
     *("images", "n_epochs", "minutes"),
     *("data_root", "workers", "max_skipped", "device", "keep_checkpoints", "checkpoint_interval", "tensorboard"),
+    *("health", "health_limit"),
 }
 """Settings that say how long, where and how safely to train, and change nothing of what is learnt at a step."""

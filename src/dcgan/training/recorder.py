@@ -7,16 +7,21 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import torch
+
 import dcgan
 from dcgan.config import Config, NetworkConfig
 from dcgan.data.batches import Batches, ReadAhead
 from dcgan.data.pack import Pack
-from dcgan.errors import InputError, TrainingError
+from dcgan.errors import InputError
 from dcgan.pretrained import Discriminator, Generator, ModelInfo
 from dcgan.progress import Display, Position
 from dcgan.run import Run
-from dcgan.training.checkpoint import Checkpoint, saved
+from dcgan.training.checkpoint import Checkpoint, newest, saved
+from dcgan.training.health import NEW, Health
+from dcgan.training.look import Looks, no_look
 from dcgan.training.step import TrainingStep
+from dcgan.training.symptoms import Symptom, diverged
 
 
 class Recorder:
@@ -35,6 +40,9 @@ class Recorder:
         self.position, self.metrics = Position(), dict[str, float]()
         self._logged = Position()
         self._rate = 0.0
+        weights = sum(p.numel() for p in step.generator.parameters())
+        self.health = Health(config.training, weights, run, display)
+        self.looks, self._seen = Looks(config, step, pack), dict[str, float]()
         self._trained = {"preset": config.preset, "data": pack.source, "dcgan": dcgan.__version__}
         self._class_names = pack.class_names if config.network.conditional else ()
         self._rows, self._columns = _grid_shape(config.network)
@@ -54,21 +62,31 @@ class Recorder:
             ) from error
 
     def after_step(self, done: float) -> None:
-        """Log, draw and save when it is time."""
+        """Draw, log, look after its health, and save, each when it is time."""
         settings, number = self.config.training, self.position.step
+        drawing, logging, saving = (
+            number % interval == 0
+            for interval in (settings.sample_interval, settings.log_interval, settings.checkpoint_interval)
+        )
         with self._writing():
-            if number % settings.log_interval == 0:
-                self.log()
-            if number % settings.sample_interval == 0:
-                self.sample()
-            if number % settings.checkpoint_interval == 0:
-                self.save()
+            # A GPU is asked only when something is written: nothing is damaged meanwhile, as nothing is updated.
+            if (self.step.device.type == "cpu" or drawing or logging or saving) and self.step.refused():
+                self._treat([self._diverged(self.step.peek())])
+            else:
+                if drawing:
+                    self.sample()
+                    self._seen = self.looks()
+                gone_back = logging and self._treat(self.log())
+                if saving and not gone_back:
+                    self.save()
         rate = self._rate or self.position.images / max(self.position.seconds, 1e-9)  # until there is a log line
         self.display.training(self.position, done, rate, self.metrics)
 
-    def log(self) -> None:
-        """One line of metrics: means since the last."""
-        self._read_means()
+    def log(self) -> list[Symptom]:
+        """One line of metrics: means since the last, and what a look has seen since; what is wrong all at once."""
+        self.metrics, self._seen = self.step.means() | self._seen, {}
+        if not all(map(math.isfinite, self.metrics.values())):
+            return [self._diverged(self.metrics)]
         now, last = self.position, self._logged
         self._rate = (now.images - last.images) / max(now.seconds - last.seconds, 1e-9)
         self._logged = Position(now.step, now.images, now.seconds)
@@ -77,12 +95,13 @@ class Recorder:
             "images": now.images,
             "seconds": round(now.seconds, 3),
             "images_per_second": round(self._rate, 1),
-            **{name: round(value, 6) for name, value in self.metrics.items()},
+            **{name: float(f"{value:.6g}") for name, value in self.metrics.items()},
         }
         self.run.log(record)
         if self._board:
             for name, value in record.items():
                 self._board.add_scalar(name, value, now.images)
+        return self.health.hear(now.step, self.metrics)
 
     def sample(self) -> None:
         """A grid of the fixed latents: those of seed --seed, as `dcgan sample` draws them."""
@@ -93,11 +112,16 @@ class Recorder:
             self.run.save_batch_grid(images, self.position.step)
 
     def save(self) -> None:
-        """A checkpoint, and the networks ready to use."""
-        self._require_finite(self.step.peek())
-        Checkpoint(
-            self.position, self.batches.state(), self.step.counters(), self.step.tensors(), self.config.to_dict()
-        ).save(self.run.checkpoints, self.config.training.keep_checkpoints)
+        """A checkpoint, and the networks ready to use; but nothing that is not finite."""
+        tensors = self.step.tensors() | self.looks.tensors()
+        wrong = {name: math.nan for name, tensor in tensors.items() if not tensor.isfinite().all()}
+        if wrong or self.step.refused():
+            self._treat([self._diverged(self.step.peek() | wrong)])
+            return
+        counters = self.step.counters() | {"health": self.health.state(), "seen": self._seen}
+        Checkpoint(self.position, self.batches.state(), counters, tensors, self.config.to_dict()).save(
+            self.run.checkpoints, self.config.training.keep_checkpoints, self.health.sound(self.position.step)
+        )
         Generator(self.step.average.network, self._info()).save_pretrained(self.run.path)
         Discriminator(self.step.discriminator, self._info()).save_pretrained(self.run.path)
 
@@ -112,22 +136,49 @@ class Recorder:
         """Go on from a checkpoint as if nothing had been between."""
         self.step.restore(checkpoint.tensors, checkpoint.counters)
         self.batches.restore(checkpoint.place)
-        self.position = checkpoint.position
-        self._logged = Position(self.position.step, self.position.images, self.position.seconds)
-        self.run.rewind(self.position.step)
+        self.looks.restore(checkpoint.tensors)
+        self.health.restore(checkpoint.counters["health"])
+        self._seen = dict(checkpoint.counters["seen"])
+        then = checkpoint.position
+        self.position.step, self.position.images, self.position.seconds = then.step, then.images, then.seconds
+        self._logged = Position(then.step, then.images, then.seconds)
+        self.run.rewind(then.step)
 
-    def _read_means(self) -> None:
-        self.metrics = self.step.means()
-        self._require_finite(self.metrics)
+    def _diverged(self, values: dict[str, float]) -> Symptom:
+        wrong = ", ".join(f"{name} is {value}" for name, value in values.items() if not math.isfinite(value))
+        refused = "; the update was not made" if self.step.refused() else ""
+        return diverged(self.health.sound(self.position.step), wrong + refused)
 
-    def _require_finite(self, means: dict[str, float]) -> None:
-        wrong = [f"{name} is {value}" for name, value in means.items() if not math.isfinite(value)]
-        if wrong:
-            raise TrainingError(
-                f"{' and '.join(wrong)} at step {self.position.step}: the training has diverged. "
-                f"Nothing of it was saved after the last good checkpoint in {self.run.checkpoints}. "
-                "A lower --lr or --precision fp32 usually helps."
-            )
+    def _treat(self, found: list[Symptom]) -> bool:
+        """Do what the settings say about what is wrong; whether that was to go back."""
+        failure = self.health.treat(found, self.position)
+        if failure:
+            self._go_back(failure)
+        return failure is not None
+
+    def _go_back(self, failure: Symptom) -> None:
+        """To the last checkpoint before the trouble, else to a new start; at half the rate and with other noise."""
+        failed, seconds, rollbacks = self.position.step, self.position.seconds, self.health.rollbacks + 1
+        seed = (self.config.training.seed + rollbacks) % 2**63
+        checkpoint, _ = newest(self.run.checkpoints, failure.sound)
+        self.restore(checkpoint or self._start(seed))
+        self.position.seconds = self._logged.seconds = seconds  # they were spent
+        self.health.rollbacks = rollbacks
+        self.step.reseed(seed)
+        for later in set(saved(self.run.checkpoints)) - set(saved(self.run.checkpoints, self.position.step)):
+            later.unlink()
+        self.save()  # so that a resume knows of it
+        self.display.warn(
+            f"step {failed:,}: {failure} Going back to step {self.position.step:,}, at {self.health.rate:g} of the "
+            f"learning rate and with other noise (time {rollbacks} of {self.config.training.health_limit})."
+        )
+
+    def _start(self, seed: int) -> Checkpoint:
+        """A training that has not begun, with networks of this seed."""
+        torch.manual_seed(seed)
+        step = TrainingStep(self.config, self.step.device, self.step.dtype)
+        counters = step.counters() | {"health": NEW, "seen": {}}
+        return Checkpoint(Position(), {"epoch": 0, "offset": 0}, counters, step.tensors() | no_look(step), {})
 
     def _info(self) -> ModelInfo:
         trained = self._trained | {"images": self.position.images, "seconds": round(self.position.seconds, 1)}

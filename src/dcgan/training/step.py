@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
@@ -12,13 +13,13 @@ from torch import nn
 from dcgan.config import Config
 from dcgan.data.batches import Batch
 from dcgan.images import to_float
-from dcgan.losses import discriminator_loss, generator_loss, gradient_penalty, r1_penalty, real_sign
+from dcgan.losses import discriminator_loss, generator_loss, gradient_penalty, r1_penalty, real_sign, share_right
 from dcgan.networks import build_discriminator, build_generator
 from dcgan.training.augmentation import Augmentation
 from dcgan.training.capture import Captured
 from dcgan.training.ema import Average
 
-SUMS_G, SUMS_D = ("loss_g",), ("loss_d", "d_real", "d_fake")
+SUMS_G, SUMS_D = ("loss_g", "grad_g"), ("loss_d", "d_real", "d_fake", "d_right", "grad_d")
 
 
 class Move(NamedTuple):
@@ -69,6 +70,7 @@ class TrainingStep:
         self._play = Captured(self.play, self.noise, report) if device.type == "cuda" else self.play
         self._sums = {name: torch.zeros((), device=device) for name in SUMS_G + SUMS_D}
         self._counts = dict.fromkeys(SUMS_G + SUMS_D, 0)
+        self._refused, self._told = torch.zeros((), device=device), device.type == "cuda"
 
     def __call__(self, batches: Iterator[Batch]) -> int:
         """Train one step on the next batch or batches; returns how many real images it took."""
@@ -122,8 +124,7 @@ class TrainingStep:
         self.optimizer_g.zero_grad()
         # D's own gradients are not wanted here.
         loss.backward(inputs=list(self.generator.parameters()), retain_graph=shared)
-        self.optimizer_g.step()
-        self._add(loss_g=loss)
+        self._add(loss_g=loss, grad_g=self._descend(self.optimizer_g, loss))
         return drawn.detach(), fake_logits if shared else None
 
     def update_discriminator(
@@ -147,8 +148,15 @@ class TrainingStep:
         objective = loss + self._penalties(real, drawn, labels, penalised)
         self.optimizer_d.zero_grad()
         objective.backward(inputs=list(self.discriminator.parameters()))
-        self.optimizer_d.step()
-        self._add(loss_d=loss, d_real=real_logits.sigmoid().mean(), d_fake=fake_logits.sigmoid().mean())
+        norm = self._descend(self.optimizer_d, objective)
+        with torch.no_grad():
+            self._add(
+                loss_d=loss,
+                d_real=real_logits.sigmoid().mean(),
+                d_fake=fake_logits.sigmoid().mean(),
+                d_right=share_right(settings.loss, real_logits, fake_logits, settings.label_smoothing),
+                grad_d=norm,
+            )
         if self.augmentation.adaptive:
             self.augmentation.see(real_sign(settings.loss, real_logits, fake_logits, settings.label_smoothing))
 
@@ -164,6 +172,15 @@ class TrainingStep:
         """n images of G as it is, without a graph."""
         with self._autocast():
             return self.generator(self.latent(n), labels)
+
+    def refused(self) -> bool:
+        """Whether an update was not made since the last `restore` because it was not finite. Waits for the device."""
+        return bool(self._refused)
+
+    def reseed(self, seed: int) -> None:
+        """Go on with other noise, and other dropout."""
+        self.noise.manual_seed(seed)
+        torch.manual_seed(seed)
 
     def set_rate(self, factor: float) -> None:
         """Scale both learning rates for the steps to come."""
@@ -221,6 +238,9 @@ class TrainingStep:
         self.updates, self.average.updates = counters["updates"], counters["average"]
         self._counts = dict(counters["counts"])
         self.augmentation.restore(_under(tensors, "augmentation"), counters.get("augmentation", {}))
+        self._refused.zero_()
+        if isinstance(self._play, Captured):
+            self._play.forget()  # the optimisers' tensors are others now
         self.noise.set_state(tensors["noise"])
         torch.set_rng_state(tensors["torch"])
         if "cuda" in tensors and self.device.type == "cuda":
@@ -264,6 +284,25 @@ class TrainingStep:
             penalty = penalty + self.settings.gradient_penalty * lipschitz
         return penalty
 
+    def _descend(self, optimizer: torch.optim.Adam, loss: torch.Tensor) -> torch.Tensor:
+        """Update along the gradients, unless they or the loss are not finite; returns the norm of all of them.
+
+        On a CUDA GPU a tensor tells the fused Adam, and nothing waits; elsewhere to look costs less.
+        """
+        gradients = [p.grad for p in optimizer.param_groups[0]["params"] if p.grad is not None]
+        norm = torch.stack(torch._foreach_norm(gradients)).norm()
+        total = norm + loss.detach()
+        if self._told:
+            bad = total.isfinite().logical_not().float()
+            self._refused += bad
+            optimizer.found_inf = bad  # type: ignore[attr-defined]
+            optimizer.step()
+        elif math.isfinite(total):
+            optimizer.step()
+        else:
+            self._refused += 1
+        return norm
+
     def _adam(self, network: nn.Module, lr: float) -> torch.optim.Adam:
         s, on_gpu = self.settings, self.device.type == "cuda"
         return torch.optim.Adam(
@@ -279,8 +318,7 @@ class TrainingStep:
         return torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32)
 
     def _add(self, **values: torch.Tensor) -> None:
-        for name, value in values.items():
-            self._sums[name] += value.detach()
+        torch._foreach_add_([self._sums[name] for name in values], [value.detach() for value in values.values()])
 
     def _networks(self) -> dict[str, nn.Module]:
         networks = {"generator": self.generator, "discriminator": self.discriminator}
