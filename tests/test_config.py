@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from dcgan.config import FIELDS, Config, documentation, load_yaml, to_yaml
+from dcgan.config import FIELDS, Config, documentation
 from dcgan.errors import InputError
+from dcgan.files import load_yaml, to_yaml
 from dcgan.presets import PRESETS, load_preset
 from dcgan.values import parse_size
 
@@ -205,7 +206,7 @@ def test_every_setting_is_documented_once_and_has_a_sensible_default():
 @pytest.mark.parametrize("preset", PRESETS)
 def test_yaml_gives_back_what_was_saved(tmp_path, preset):
     config = load_preset(preset).replace(data="größe/猫", image_size=(48, 64), seed=2**63 - 1)
-    (tmp_path / "config.yaml").write_text(to_yaml(config), encoding="utf-8")
+    (tmp_path / "config.yaml").write_text(to_yaml(config.to_dict()), encoding="utf-8")
     assert Config.from_dict(load_yaml(tmp_path / "config.yaml"), Config()) == config
 
 
@@ -281,7 +282,7 @@ def test_a_hexadecimal_number_too_long_to_be_written(tmp_path):
 
 
 def test_saved_yaml_is_plain(tmp_path):
-    (tmp_path / "c.yaml").write_text(to_yaml(Config()), encoding="utf-8")
+    (tmp_path / "c.yaml").write_text(to_yaml(Config().to_dict()), encoding="utf-8")
     values = yaml.safe_load((tmp_path / "c.yaml").read_text())
     assert list(values) == ["preset", "network", "data", "training"]
     assert values["network"]["image_size"] == "auto"

@@ -15,7 +15,6 @@ import itertools
 import typing
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Literal
 
 from dcgan.errors import InputError, nearest
@@ -175,6 +174,14 @@ class TrainingConfig:
     """When training fails: say so, go back to a healthy checkpoint (at half the rate, with other noise), or stop."""
     health_limit: int = within(3, "[0, 1000]")
     """How often a training may go back before it stops."""
+    metrics: str = ""
+    """Measure the averaged G on the way: of fid, kid, prc, dc, isc, joined by commas; the best by the first is kept."""
+    metric_interval: int = within(5000, "[1, 1e9]")
+    """Batches between two measurements; one more is made at the end."""
+    metric_samples: int = within(5000, "[20, 1e7]")
+    """Images drawn for each measurement."""
+    extractor: Literal["auto", "inception", "dinov2", "classifier"] = "auto"
+    """Whose features the metrics compare; see `dcgan evaluate`."""
     batch_names: bool = False
     """Also write the grids as images/<batches>.png, the blog post's way."""
     tensorboard: bool = False
@@ -274,32 +281,6 @@ def documentation() -> dict[str, str]:
                     case ast.Expr(value=ast.Constant(value=str(text))):
                         texts[item.target.id] = text
     return texts
-
-
-def load_yaml(path: Path) -> dict[str, Any]:
-    """A YAML file of settings as nested plain values; InputError says what is wrong with it."""
-    import yaml
-
-    try:
-        if path.stat().st_size > 1_000_000:
-            raise InputError(f"{path}: over 1 MB, not a file of settings")
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror})") from error
-    except (yaml.YAMLError, UnicodeDecodeError, RecursionError, ValueError) as error:
-        if isinstance(error, InputError):
-            raise
-        raise InputError(f"{path}: not valid YAML: {error}") from error
-    if not isinstance(values, dict):
-        raise InputError(f"{path}: wants sections {', '.join(_SECTIONS)} with settings below them")
-    return values
-
-
-def to_yaml(config: Config) -> str:
-    """The settings as text that `load_yaml` and `Config.from_dict` give back."""
-    import yaml
-
-    return yaml.safe_dump(config.to_dict(), sort_keys=False)
 
 
 def _key(key: Any) -> str:

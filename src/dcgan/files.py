@@ -1,11 +1,11 @@
-"""Files that are whole or absent, and tensors on disk as safetensors. No file of ours is a pickle."""
+"""Files that are whole or absent, tensors on disk as safetensors, settings as YAML. No file of ours is a pickle."""
 
 from __future__ import annotations
 
 import contextlib
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from dcgan.errors import InputError
 
@@ -58,3 +58,29 @@ def read_tensors(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
         if isinstance(error, InputError):
             raise
         raise InputError(f"{path}: damaged or not a safetensors file ({error})") from error
+
+
+def load_yaml(path: Path) -> dict[str, Any]:
+    """A YAML file of settings as nested plain values; InputError says what is wrong with it."""
+    import yaml
+
+    try:
+        if path.stat().st_size > 1_000_000:
+            raise InputError(f"{path}: over 1 MB, not a file of settings")
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror})") from error
+    except (yaml.YAMLError, UnicodeDecodeError, RecursionError, ValueError) as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError(f"{path}: not valid YAML: {error}") from error
+    if not isinstance(values, dict):
+        raise InputError(f"{path}: wants sections network, data, training with settings below them")
+    return values
+
+
+def to_yaml(values: dict[str, Any]) -> str:
+    """Nested plain values as text that `load_yaml` gives back."""
+    import yaml
+
+    return yaml.safe_dump(values, sort_keys=False)

@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from dcgan.config import Config, load_yaml, to_yaml
+from dcgan.config import Config
 from dcgan.errors import InputError, nearest, printable
-from dcgan.files import write_atomically
+from dcgan.files import load_yaml, to_yaml, write_atomically
 from dcgan.images import grid, save_gif, save_png
 
 GIF_FRAMES = 100
@@ -37,7 +37,7 @@ class Run:
             if any(path.iterdir()):
                 raise InputError(f"{path}: exists already and is not empty; name another --out, or --resume it")
             (path / "samples").mkdir()
-            write_atomically(path / "config.yaml", to_yaml(config).encode())
+            write_atomically(path / "config.yaml", to_yaml(config.to_dict()).encode())
             write_atomically(path / "data.json", json.dumps(data, indent=2).encode())
         except FileExistsError as error:
             raise InputError(f"{path}: exists already and is not a folder; name another --out") from error

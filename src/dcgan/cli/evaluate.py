@@ -64,12 +64,13 @@ class EvaluateOptions:
 def run(arguments: Sequence[str]) -> int:
     options = tyro.cli(EvaluateOptions, prog="dcgan evaluate", args=arguments)
     from dcgan.evaluation import evaluate
+    from dcgan.evaluation.metrics import metric_names
 
     scores = evaluate(
         options.run,
         options.data,
         test=options.test,
-        metrics=[name.strip() for name in options.metrics.split(",") if name.strip()],
+        metrics=metric_names(options.metrics),
         extractor=options.extractor,
         weights=options.weights,
         samples=options.samples,

@@ -11,7 +11,8 @@ from typing import Annotated, Any, get_args
 import tyro
 
 from dcgan.cli import DONE, INTERRUPTED
-from dcgan.config import FIELDS, LENGTHS, Config, documentation, load_yaml
+from dcgan.config import FIELDS, LENGTHS, Config, documentation
+from dcgan.files import load_yaml
 from dcgan.presets import PRESETS, load_preset
 from dcgan.progress import Display
 from dcgan.run import Run

@@ -36,6 +36,11 @@ class Measured:
     reference_samples: int
 
 
+def metric_names(text: str) -> list[str]:
+    """ "fid, kid" → ["fid", "kid"]."""
+    return [name.strip() for name in text.split(",") if name.strip()]
+
+
 def check_metrics(
     metrics: Sequence[str], extractor: Extractor | None = None, among: Mapping[str, str] = METRICS
 ) -> None:

@@ -63,7 +63,7 @@ def fit(config: Config, run: Run, pack: Pack, display: Display, checkpoint: Chec
             step.set_rate(rate_factor(settings, done) * recorder.health.rate)
             position.images += step(batches)
             position.step += 1
-            position.seconds = time.monotonic() - began
+            position.seconds = time.monotonic() - began - recorder.aside
             recorder.after_step(done)
 
         recorder.finish()

@@ -11,6 +11,7 @@ from dcgan.data.pack import Inspection, Pack, inspect, pack
 from dcgan.data.sources import NAMES, find_source
 from dcgan.device import resolve_device
 from dcgan.errors import InputError, printable
+from dcgan.evaluation.metrics import OF_FEATURES, check_metrics, metric_names
 from dcgan.progress import Display
 
 LARGEST_AUTO_SIDE = 128
@@ -35,6 +36,8 @@ def prepare(config: Config, display: Display) -> Prepared:
     resolve_device(config.training.device)
     if config.training.tensorboard and importlib.util.find_spec("tensorboard") is None:
         raise InputError("tensorboard: is not installed: pip install 'dcgan[tensorboard]'")
+    if config.training.metrics:
+        check_metrics(metric_names(config.training.metrics), among=OF_FEATURES)
     root = Path(config.data.data_root) if config.data.data_root else None
     source = find_source(config.data.data or None, root)
     display.say(f"data: {printable(source.description)}")
@@ -126,6 +129,6 @@ def settings_that_differ(old: Config, new: Config) -> list[str]:
 FREE_ON_RESUME = {
     *("images", "n_epochs", "minutes"),
     *("data_root", "workers", "max_skipped", "device", "keep_checkpoints", "checkpoint_interval", "tensorboard"),
-    *("health", "health_limit"),
+    *("health", "health_limit", "metrics", "metric_interval", "metric_samples", "extractor"),
 }
 """Settings that say how long, where and how safely to train, and change nothing of what is learnt at a step."""

@@ -20,6 +20,7 @@ from dcgan.run import Run
 from dcgan.training.checkpoint import Checkpoint, newest, saved
 from dcgan.training.health import NEW, Health
 from dcgan.training.look import Looks, no_look
+from dcgan.training.scoring import Scoring
 from dcgan.training.step import TrainingStep
 from dcgan.training.symptoms import Symptom, diverged
 
@@ -43,6 +44,7 @@ class Recorder:
         weights = sum(p.numel() for p in step.generator.parameters())
         self.health = Health(config.training, weights, run, display)
         self.looks, self._seen = Looks(config, step, pack), dict[str, float]()
+        self.scoring = Scoring(config, run, pack, display) if config.training.metrics else None
         self._trained = {"preset": config.preset, "data": pack.source, "dcgan": dcgan.__version__}
         self._class_names = pack.class_names if config.network.conditional else ()
         self._rows, self._columns = _grid_shape(config.network)
@@ -62,11 +64,14 @@ class Recorder:
             ) from error
 
     def after_step(self, done: float) -> None:
-        """Draw, log, look after its health, and save, each when it is time."""
+        """Draw, measure, log, look after its health, and save, each when it is time."""
         settings, number = self.config.training, self.position.step
-        drawing, logging, saving = (
+        drawing, measuring, logging, saving = (
             number % interval == 0
-            for interval in (settings.sample_interval, settings.log_interval, settings.checkpoint_interval)
+            for interval in (
+                *(settings.sample_interval, settings.metric_interval),
+                *(settings.log_interval, settings.checkpoint_interval),
+            )
         )
         with self._writing():
             # A GPU is asked only when something is written: nothing is damaged meanwhile, as nothing is updated.
@@ -75,12 +80,19 @@ class Recorder:
             else:
                 if drawing:
                     self.sample()
-                    self._seen = self.looks()
+                    self._seen |= self.looks()
+                if measuring and self.scoring:
+                    self._measure(self.scoring)
                 gone_back = logging and self._treat(self.log())
                 if saving and not gone_back:
                     self.save()
         rate = self._rate or self.position.images / max(self.position.seconds, 1e-9)  # until there is a log line
         self.display.training(self.position, done, rate, self.metrics)
+
+    @property
+    def aside(self) -> float:
+        """Seconds of this session that were no training, but measuring."""
+        return self.scoring.seconds if self.scoring else 0.0
 
     def log(self) -> list[Symptom]:
         """One line of metrics: means since the last, and what a look has seen since; what is wrong all at once."""
@@ -106,7 +118,7 @@ class Recorder:
     def sample(self) -> None:
         """A grid of the fixed latents: those of seed --seed, as `dcgan sample` draws them."""
         n = self._rows * self._columns
-        images = Generator(self.step.average.network, self._info()).sample(max(n, 25), self.config.training.seed)
+        images = self._generator().sample(max(n, 25), self.config.training.seed)
         self.display.last_grid = self.run.save_grid(images[:n], self._columns, self.position.images)
         if self.config.training.batch_names:
             self.run.save_batch_grid(images, self.position.step)
@@ -118,19 +130,41 @@ class Recorder:
         if wrong or self.step.refused():
             self._treat([self._diverged(self.step.peek() | wrong)])
             return
-        counters = self.step.counters() | {"health": self.health.state(), "seen": self._seen}
-        Checkpoint(self.position, self.batches.state(), counters, tensors, self.config.to_dict()).save(
+        self._checkpoint(tensors).save(
             self.run.checkpoints, self.config.training.keep_checkpoints, self.health.sound(self.position.step)
         )
-        Generator(self.step.average.network, self._info()).save_pretrained(self.run.path)
-        Discriminator(self.step.discriminator, self._info()).save_pretrained(self.run.path)
+        self._generator().save_pretrained(self.run.path)
+        self._discriminator().save_pretrained(self.run.path)
 
     def finish(self) -> None:
-        """Save, and show how it all came about."""
+        """Save, measure once more, and show how it all came about."""
         with self._writing():
             self.save()
+            if self.scoring and self.position.step % self.config.training.metric_interval:
+                self._measure(self.scoring)
+                self.log()
             self.sample()
             self.run.save_animation()
+
+    def _measure(self, scoring: Scoring) -> None:
+        """The metrics, for the next log line; and if it is the best so far, keep all of it."""
+        values = scoring(self._generator())
+        self._seen |= values
+        if scoring.is_best(values):
+            tensors = self.step.tensors() | self.looks.tensors()
+            scoring.keep(self._checkpoint(tensors), self._generator(), self._discriminator())
+
+    def _checkpoint(self, tensors: dict[str, torch.Tensor]) -> Checkpoint:
+        counters = self.step.counters() | {"health": self.health.state(), "seen": self._seen}
+        if self.scoring:
+            counters["best"] = self.scoring.best
+        return Checkpoint(self.position, self.batches.state(), counters, tensors, self.config.to_dict())
+
+    def _generator(self) -> Generator:
+        return Generator(self.step.average.network, self._info())
+
+    def _discriminator(self) -> Discriminator:
+        return Discriminator(self.step.discriminator, self._info())
 
     def restore(self, checkpoint: Checkpoint) -> None:
         """Go on from a checkpoint as if nothing had been between."""
@@ -139,6 +173,8 @@ class Recorder:
         self.looks.restore(checkpoint.tensors)
         self.health.restore(checkpoint.counters["health"])
         self._seen = dict(checkpoint.counters["seen"])
+        if self.scoring and self.scoring.best is None:  # what has gone back keeps its best
+            self.scoring.best = checkpoint.counters.get("best")
         then = checkpoint.position
         self.position.step, self.position.images, self.position.seconds = then.step, then.images, then.seconds
         self._logged = Position(then.step, then.images, then.seconds)

@@ -18,13 +18,11 @@ SMALLER_IS_BETTER = {"fid", "kid"}
 
 
 class Scoring:
-    """The metrics of the settings, the best value of the first of them, and the time that measuring took.
-
-    `state` and `restore` keep the best value with a checkpoint.
-    """
+    """The metrics of the settings, the best value of the first of them so far, and the time that measuring took."""
 
     def __init__(self, config: Config, run: Run, pack: Pack, display: Display) -> None:
         from dcgan.evaluation import Measure
+        from dcgan.evaluation.metrics import metric_names
 
         settings = config.training
         self.config, self.run, self.display = config, run, display
@@ -33,7 +31,7 @@ class Scoring:
         """Spent in this session: no part of the training's own time."""
         self.measure = Measure.of(
             pack,
-            [name.strip() for name in settings.metrics.split(",")],
+            metric_names(settings.metrics),
             extractor=settings.extractor,
             samples=settings.metric_samples,
             seed=settings.seed,
@@ -53,10 +51,10 @@ class Scoring:
     def is_best(self, values: dict[str, float]) -> bool:
         """Whether the first value is the best so far; it is then remembered."""
         name, value = next(iter(values.items()))
-        better = self.best is None or (value < self.best if name in SMALLER_IS_BETTER else value > self.best)
-        if better:
-            self.best = value
-        return better
+        if self.best is not None and (value >= self.best if name in SMALLER_IS_BETTER else value <= self.best):
+            return False
+        self.best = value
+        return True
 
     def keep(self, checkpoint: Checkpoint, generator: Generator, discriminator: Discriminator) -> None:
         """Put the present state in RUN/best, which is a run directory itself: it can be drawn from and resumed."""
