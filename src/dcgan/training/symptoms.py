@@ -1,4 +1,4 @@
-"""What can be wrong with a training: pure functions of its last log lines, each with evidence and advice.
+"""What can be wrong with a training: pure functions of lines of its log, each with evidence and advice.
 
 What they compare is measured by `step.py` (for every line) and `look.py` (at every look). `RULES` is the table of
 limits; docs/training.md has them beside what healthy trainings show.
@@ -17,7 +17,7 @@ from dcgan.config import TrainingConfig
 from dcgan.losses import boundary, discriminator_loss
 
 Line = Mapping[str, float]
-"""A log line: `step`, and means since the line before; some have what was seen at a look, too."""
+"""`step`, and means over 50 steps or more up to it; some have what was seen at a look, too."""
 
 VANISHED = 1e-9
 """Gradient of a weight (root mean square) that moves nothing: a tenth of Adam's epsilon."""
@@ -27,7 +27,9 @@ class Scale(NamedTuple):
     """What the numbers of a training are compared with."""
 
     loss: float
-    """Mean of the two halves for a D that knows nothing; infinite for the wasserstein loss, which has no scale."""
+    """Mean of D's halves if it knows nothing; infinite for the wasserstein loss, which has no scale."""
+    loud: float
+    """A loss that no even game has: 20 times that, and 60 times for squares, which grow faster with the logits."""
     halves: int
     """How many halves loss_d is: 1 for their mean, 2 for their sum."""
     root_weights: float
@@ -39,7 +41,8 @@ class Scale(NamedTuple):
         even = torch.tensor([boundary(settings.loss, settings.label_smoothing)])
         first, second = discriminator_loss(settings.loss, even, even, settings.label_smoothing)
         loss = math.inf if settings.loss == "wasserstein" else (first + second).item() / 2
-        return cls(loss, 2 if settings.d_loss_reduction == "sum" else 1, math.sqrt(weights))
+        loud = loss * (60 if settings.loss == "least-squares" else 20)
+        return cls(loss, loud, 2 if settings.d_loss_reduction == "sum" else 1, math.sqrt(weights))
 
 
 @dataclass(frozen=True)
@@ -104,9 +107,11 @@ def _last_step(lines: Sequence[Line]) -> int:
 
 
 def _loud_loss(lines: Sequence[Line], scale: Scale, limit: float) -> bool:
-    """The larger loss, against that of a D that knows nothing."""
-    loss_d, loss_g = abs(lines[-1]["loss_d"]) / scale.halves, abs(lines[-1]["loss_g"])
-    return max(loss_d, loss_g) > limit * scale.loss
+    return _larger_loss(lines[-1], scale) > limit * scale.loud
+
+
+def _larger_loss(line: Line, scale: Scale) -> float:
+    return max(abs(line["loss_d"]) / scale.halves, abs(line["loss_g"]))
 
 
 def _loud_gradient(lines: Sequence[Line], scale: Scale, limit: float) -> bool:
@@ -115,7 +120,7 @@ def _loud_gradient(lines: Sequence[Line], scale: Scale, limit: float) -> bool:
     That keeps out a D that begins to learn after a blind start, and one that loses after it had all but won.
     """
     earlier = lines[:-6][-20:]
-    if len(earlier) < 20 or (math.isfinite(scale.loss) and not _loud_loss(lines, scale, 4)):
+    if len(earlier) < 20 or (math.isfinite(scale.loss) and _larger_loss(lines[-1], scale) < 4 * scale.loss):
         return False
     return any(lines[-1][name] > limit * max(line[name] for line in earlier) for name in ("grad_g", "grad_d"))
 
@@ -164,7 +169,7 @@ RULES: tuple[Rule, ...] = (
         True,
         LOSSES,
         _loud_loss,
-        limit=50,
+        limit=1,
         lines=1,
         after=0,
         evidence="the losses are far from any even game (D {loss_d:.3g}, G {loss_g:.3g})",
