@@ -60,14 +60,14 @@ CASES = {
     "collapse": ({"diversity": 0.03}, "collapse", 2000),
     "dead in G": ({"dead_g": 0.4}, "dead_filters", 2000),
     "dead in D": ({"dead_d": 0.4}, "dead_filters", 2000),
-    "oscillation": ({"oscillation": 0.4}, "oscillation", 2000),
+    "oscillation": ({"oscillation": 0.4}, "oscillation", 6000),
 }
 
 
 @pytest.mark.parametrize("case", CASES)
 def test_a_failure_from_the_start_is_named_alone_and_in_time(case):
     changes, name, step = CASES[case]
-    lines = history(40, **changes)
+    lines = history(120, **changes)
     assert named_at(lines, name) == step
     assert names(lines) == [name]
     (symptom,) = symptoms(lines, FAST)
@@ -81,12 +81,12 @@ def test_a_failure_from_the_start_is_named_alone_and_in_time(case):
 @pytest.mark.parametrize("case", CASES)
 def test_a_failure_that_comes_later_is_named_in_time_and_remembers_when_all_was_well(case):
     changes, name, from_start = CASES[case]
-    lines = history(32) + history(32, start=32, **changes)
+    lines = history(112) + history(32, start=112, **changes)
     looks = {"collapse", "dead_filters", "oscillation"}
     delay = 1200 if name in looks else from_start
-    assert named_at(lines, name) == 1600 + delay
+    assert named_at(lines, name) == 5600 + delay
     (symptom,) = symptoms(lines, FAST)
-    assert symptom.sound == 1600
+    assert symptom.sound == 5600
 
 
 @pytest.mark.parametrize("case", CASES)

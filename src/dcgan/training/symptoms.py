@@ -271,9 +271,9 @@ RULES: tuple[Rule, ...] = (
         False,
         ("oscillation",),
         _moving,
-        limit=0.2,
+        limit=0.1,
         lines=3,
-        after=1000,
+        after=5000,
         evidence="{oscillation:.0%} of G's maps hardly depend on the latent but change from look to look",
         advice="The paper saw it in long trainings: stop here or at an earlier checkpoint, or try a lower --lr, "
         "--lr-decay linear or a longer --ema.",
