@@ -58,6 +58,7 @@ CASES = {
     "G does not move": ({"moved_g": 0.0}, "g_stuck", 400),
     "D has won": ({"d_right": 1.0, "loss_d": 0.002}, "d_wins", 500),
     "collapse": ({"diversity": 0.03}, "collapse", 2000),
+    "one image": ({"diversity": 0.003}, "collapse", 800),
     "dead in G": ({"dead_g": 0.4}, "dead_filters", 2000),
     "dead in D": ({"dead_d": 0.4}, "dead_filters", 2000),
     "oscillation": ({"oscillation": 0.4}, "oscillation", 6000),
@@ -82,8 +83,8 @@ def test_a_failure_from_the_start_is_named_alone_and_in_time(case):
 def test_a_failure_that_comes_later_is_named_in_time_and_remembers_when_all_was_well(case):
     changes, name, from_start = CASES[case]
     lines = history(112) + history(32, start=112, **changes)
-    looks = {"collapse", "dead_filters", "oscillation"}
-    delay = 1200 if name in looks else from_start
+    looks = {"one image": 2, "collapse": 3, "dead in G": 3, "dead in D": 3, "oscillation": 3}
+    delay = 400 * looks[case] if case in looks else from_start
     assert named_at(lines, name) == 5600 + delay
     (symptom,) = symptoms(lines, FAST)
     assert symptom.sound == 5600
