@@ -28,8 +28,6 @@ class Scale(NamedTuple):
 
     loss: float
     """Mean of D's halves if it knows nothing; infinite for the wasserstein loss, which has no scale."""
-    loud: float
-    """A loss that no even game has: 20 times that, and 60 times for squares, which grow faster with the logits."""
     halves: int
     """How many halves loss_d is: 1 for their mean, 2 for their sum."""
     root_weights: float
@@ -41,8 +39,7 @@ class Scale(NamedTuple):
         even = torch.tensor([boundary(settings.loss, settings.label_smoothing)])
         first, second = discriminator_loss(settings.loss, even, even, settings.label_smoothing)
         loss = math.inf if settings.loss == "wasserstein" else (first + second).item() / 2
-        loud = loss * (60 if settings.loss == "least-squares" else 20)
-        return cls(loss, loud, 2 if settings.d_loss_reduction == "sum" else 1, math.sqrt(weights))
+        return cls(loss, 2 if settings.d_loss_reduction == "sum" else 1, math.sqrt(weights))
 
 
 @dataclass(frozen=True)
@@ -107,11 +104,9 @@ def _last_step(lines: Sequence[Line]) -> int:
 
 
 def _loud_loss(lines: Sequence[Line], scale: Scale, limit: float) -> bool:
-    return _larger_loss(lines[-1], scale) > limit * scale.loud
-
-
-def _larger_loss(line: Line, scale: Scale) -> float:
-    return max(abs(line["loss_d"]) / scale.halves, abs(line["loss_g"]))
+    """The larger loss, against that of a D that knows nothing."""
+    loss_d, loss_g = abs(lines[-1]["loss_d"]) / scale.halves, abs(lines[-1]["loss_g"])
+    return max(loss_d, loss_g) > limit * scale.loss
 
 
 def _loud_gradient(lines: Sequence[Line], scale: Scale, limit: float) -> bool:
@@ -120,7 +115,7 @@ def _loud_gradient(lines: Sequence[Line], scale: Scale, limit: float) -> bool:
     That keeps out a D that begins to learn after a blind start, and one that loses after it had all but won.
     """
     earlier = lines[:-6][-20:]
-    if len(earlier) < 20 or (math.isfinite(scale.loss) and _larger_loss(lines[-1], scale) < 4 * scale.loss):
+    if len(earlier) < 20 or (math.isfinite(scale.loss) and not _loud_loss(lines, scale, 4)):
         return False
     return any(lines[-1][name] > limit * max(line[name] for line in earlier) for name in ("grad_g", "grad_d"))
 
@@ -169,7 +164,7 @@ RULES: tuple[Rule, ...] = (
         True,
         LOSSES,
         _loud_loss,
-        limit=1,
+        limit=60,
         lines=1,
         after=0,
         evidence="the losses are far from any even game (D {loss_d:.3g}, G {loss_g:.3g})",
@@ -282,7 +277,7 @@ RULES: tuple[Rule, ...] = (
         False,
         ("oscillation",),
         _moving,
-        limit=0.1,
+        limit=0.2,
         lines=3,
         after=5000,
         evidence="{oscillation:.0%} of G's maps hardly depend on the latent but change from look to look",
