@@ -12,6 +12,7 @@ from torch import nn
 from dcgan.files import read_tensors, write_tensors
 from dcgan.images import to_float
 from dcgan.presets import load_preset
+from dcgan.training.optimizer import descend
 from dcgan.training.step import TrainingStep
 
 CPU = torch.device("cpu")
@@ -517,7 +518,7 @@ def parameters_and_moments(optimizer):
 @pytest.mark.parametrize("where", ["gradient", "loss"])
 def test_an_update_that_is_not_finite_is_not_made(where, value, told):
     step, data = make(weight_decay=0.1), batches()
-    step._told = told  # by a tensor, as on a GPU, or by a look
+    step.optimizer_d.defaults["capturable"] = told  # told by a tensor, as on a GPU, or by a look
     step(data)
     assert not step.refused()
     before = parameters_and_moments(step.optimizer_d)
@@ -526,7 +527,7 @@ def test_an_update_that_is_not_finite_is_not_made(where, value, told):
         next(step.discriminator.parameters()).grad[0, 0, 0, 0] = value
     else:
         loss.fill_(value)
-    step._descend(step.optimizer_d, loss)
+    descend(step.optimizer_d, loss, step._refused)
     assert step.refused()
     for now, then in zip(parameters_and_moments(step.optimizer_d), before, strict=True):
         assert torch.equal(now, then)
@@ -539,7 +540,7 @@ def test_restoring_forgets_what_was_refused(tmp_path):
     step = make()
     saved = saved_and_read(step, tmp_path / "x")
     step(batches())
-    step._descend(step.optimizer_g, torch.tensor(float("nan")))
+    descend(step.optimizer_g, torch.tensor(float("nan")), step._refused)
     assert step.refused()
     step.restore(*saved)
     assert not step.refused()

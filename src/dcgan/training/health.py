@@ -12,14 +12,16 @@ from dcgan.run import Run
 from dcgan.training.checkpoint import saved
 from dcgan.training.symptoms import RULES, Scale, Symptom, symptoms
 
+SPAN = 50
+"""Steps that a line of the history covers at least, so that --log-interval changes no verdict."""
 KEPT_LINES, KEPT_LOOKS = 40, 8
 """As much of the past as the rules look at, and some more."""
-NEW: Mapping[str, Any] = {"rollbacks": 0, "lines": [], "present": []}
+NEW: Mapping[str, Any] = {"rollbacks": 0, "lines": [], "pending": [], "present": []}
 """What a training knows at its beginning."""
 
 
 class Health:
-    """The last log lines, what is wrong now, and how often the training has gone back for it.
+    """The last lines of the log, what is wrong now, and how often the training has gone back for it.
 
     `state` and `restore` keep that with a checkpoint.
     """
@@ -29,6 +31,7 @@ class Health:
         self.scale = Scale.of(settings, weights)
         self.rollbacks = 0
         self.lines: list[dict[str, float]] = []
+        self.pending: list[dict[str, float]] = []
         self.present: list[str] = []
 
     @property
@@ -38,7 +41,11 @@ class Health:
 
     def hear(self, step: int, metrics: Mapping[str, float]) -> list[Symptom]:
         """Take in a log line; what is wrong now and was not at the line before."""
-        lines = [*self.lines, {"step": step, **metrics}]
+        self.pending.append(dict(metrics))
+        if step - (self.lines[-1]["step"] if self.lines else 0) < SPAN:
+            return []
+        lines = [*self.lines, {"step": step, **_means(self.pending)}]
+        self.pending = []
         looks = [line for line in lines if "dead_g" in line][-KEPT_LOOKS:]
         self.lines = [line for line in lines[:-KEPT_LINES] if line in looks] + lines[-KEPT_LINES:]
         found = symptoms(self.lines, self.scale)
@@ -75,10 +82,17 @@ class Health:
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Know what `state` gave."""
-        self.rollbacks, self.lines, self.present = state["rollbacks"], list(state["lines"]), list(state["present"])
+        self.rollbacks, self.present = state["rollbacks"], list(state["present"])
+        self.lines, self.pending = list(state["lines"]), list(state["pending"])
 
     def _last_words(self, symptom: Symptom) -> str:
         gone = f" It has gone back {self.rollbacks} times (--health-limit)." if self.rollbacks else ""
         good = saved(self.run.checkpoints, symptom.sound)
         where = f"The last healthy checkpoint is {good[-1]}." if good else "There is no healthy checkpoint."
         return f"The training stops.{gone} {where}"
+
+
+def _means(lines: list[dict[str, float]]) -> dict[str, float]:
+    """The mean of each value over the lines that have it."""
+    values = {name: [line[name] for line in lines if name in line] for line in lines for name in line}
+    return {name: sum(of_name) / len(of_name) for name, of_name in values.items()}

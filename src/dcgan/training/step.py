@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import warnings
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
@@ -18,6 +17,7 @@ from dcgan.networks import build_discriminator, build_generator
 from dcgan.training.augmentation import Augmentation
 from dcgan.training.capture import Captured
 from dcgan.training.ema import Average
+from dcgan.training.optimizer import adam, descend, restore, set_rate
 
 SUMS_G, SUMS_D = ("loss_g", "grad_g"), ("loss_d", "d_real", "d_fake", "d_right", "grad_d")
 
@@ -62,15 +62,15 @@ class TrainingStep:
         self.discriminator = _placed(build_discriminator(config.network), device)
         self.average = Average(self.generator, self.settings.ema)
         self.augmentation = Augmentation(self.settings, device)
-        self.optimizer_g = self._adam(self.generator, self.settings.lr)
-        self.optimizer_d = self._adam(self.discriminator, self.settings.lr_d or self.settings.lr)
+        self.optimizer_g = adam(self.generator, self.settings, self.settings.lr)
+        self.optimizer_d = adam(self.discriminator, self.settings, self.settings.lr_d or self.settings.lr)
         self.noise = torch.Generator(device).manual_seed(self.settings.seed)
         self.updates, self._factor = 0, 1.0
         self._repeatable = not any(isinstance(module, DROPOUT) for module in self.discriminator.modules())
         self._play = Captured(self.play, self.noise, report) if device.type == "cuda" else self.play
         self._sums = {name: torch.zeros((), device=device) for name in SUMS_G + SUMS_D}
         self._counts = dict.fromkeys(SUMS_G + SUMS_D, 0)
-        self._refused, self._told = torch.zeros((), device=device), device.type == "cuda"
+        self._refused = torch.zeros((), device=device)
 
     def __call__(self, batches: Iterator[Batch]) -> int:
         """Train one step on the next batch or batches; returns how many real images it took."""
@@ -124,7 +124,7 @@ class TrainingStep:
         self.optimizer_g.zero_grad()
         # D's own gradients are not wanted here.
         loss.backward(inputs=list(self.generator.parameters()), retain_graph=shared)
-        self._add(loss_g=loss, grad_g=self._descend(self.optimizer_g, loss))
+        self._add(loss_g=loss, grad_g=descend(self.optimizer_g, loss, self._refused))
         return drawn.detach(), fake_logits if shared else None
 
     def update_discriminator(
@@ -148,7 +148,7 @@ class TrainingStep:
         objective = loss + self._penalties(real, drawn, labels, penalised)
         self.optimizer_d.zero_grad()
         objective.backward(inputs=list(self.discriminator.parameters()))
-        norm = self._descend(self.optimizer_d, objective)
+        norm = descend(self.optimizer_d, objective, self._refused)
         with torch.no_grad():
             self._add(
                 loss_d=loss,
@@ -187,10 +187,8 @@ class TrainingStep:
         if factor == self._factor:
             return
         self._factor = factor
-        for optimizer, lr in ((self.optimizer_g, self.settings.lr), (self.optimizer_d, self.settings.lr_d)):
-            for group in optimizer.param_groups:
-                rate = (lr or self.settings.lr) * factor
-                group["lr"] = group["lr"].fill_(rate) if isinstance(group["lr"], torch.Tensor) else rate
+        set_rate(self.optimizer_g, self.settings.lr * factor)
+        set_rate(self.optimizer_d, (self.settings.lr_d or self.settings.lr) * factor)
 
     def peek(self) -> dict[str, float]:
         """Mean losses and D's mean probabilities since the last `means`; what was not updated is left out."""
@@ -232,7 +230,7 @@ class TrainingStep:
         for prefix, network in self._networks().items():
             network.load_state_dict(_under(tensors, prefix))
         for prefix, optimizer in self._optimizers().items():
-            _restore_optimizer(optimizer, _under(tensors, prefix))
+            restore(optimizer, _under(tensors, prefix))
         for name, total in self._sums.items():
             total.copy_(tensors[f"sums.{name}"])
         self.updates, self.average.updates = counters["updates"], counters["average"]
@@ -284,36 +282,6 @@ class TrainingStep:
             penalty = penalty + self.settings.gradient_penalty * lipschitz
         return penalty
 
-    def _descend(self, optimizer: torch.optim.Adam, loss: torch.Tensor) -> torch.Tensor:
-        """Update along the gradients, unless they or the loss are not finite; returns the norm of all of them.
-
-        On a CUDA GPU a tensor tells the fused Adam, and nothing waits; elsewhere to look costs less.
-        """
-        gradients = [p.grad for p in optimizer.param_groups[0]["params"] if p.grad is not None]
-        norm = torch.stack(torch._foreach_norm(gradients)).norm()
-        total = norm + loss.detach()
-        if self._told:
-            bad = total.isfinite().logical_not().float()
-            self._refused += bad
-            optimizer.found_inf = bad  # type: ignore[attr-defined]
-            optimizer.step()
-        elif math.isfinite(total):
-            optimizer.step()
-        else:
-            self._refused += 1
-        return norm
-
-    def _adam(self, network: nn.Module, lr: float) -> torch.optim.Adam:
-        s, on_gpu = self.settings, self.device.type == "cuda"
-        return torch.optim.Adam(
-            network.parameters(),
-            torch.tensor(lr, device=self.device) if on_gpu else lr,  # a graph reads a tensor anew each time
-            (s.beta1, s.beta2),
-            weight_decay=s.weight_decay,
-            fused=on_gpu or self.device.type == "cpu",
-            capturable=on_gpu,
-        )
-
     def _autocast(self) -> torch.autocast:
         return torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32)
 
@@ -331,18 +299,6 @@ class TrainingStep:
 def _placed(network: nn.Module, device: torch.device) -> nn.Module:
     """On the device, with weights in the memory layout that its convolutions like best."""
     return network.to(device).to(memory_format=torch.channels_last)
-
-
-def _restore_optimizer(optimizer: torch.optim.Adam, tensors: dict[str, torch.Tensor]) -> None:
-    """Take over the saved moments in the memory layout of their parameters: fused Adam reads both side by side."""
-    parameters = optimizer.param_groups[0]["params"]
-    state: dict[int, dict[str, torch.Tensor]] = {}
-    for name, tensor in tensors.items():
-        index, _, field = name.partition(".")
-        like = parameters[int(index)]
-        value = torch.empty_like(like).copy_(tensor) if tensor.shape == like.shape else tensor
-        state.setdefault(int(index), {})[field] = value
-    optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
 
 
 def _under(tensors: dict[str, torch.Tensor], prefix: str) -> dict[str, torch.Tensor]:

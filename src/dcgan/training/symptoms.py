@@ -1,4 +1,4 @@
-"""What can be wrong with a training: pure functions of its last log lines, each with evidence and advice.
+"""What can be wrong with a training: pure functions of lines of its log, each with evidence and advice.
 
 What they compare is measured by `step.py` (for every line) and `look.py` (at every look). `RULES` is the table of
 limits; docs/training.md has them beside what healthy trainings show.
@@ -17,7 +17,7 @@ from dcgan.config import TrainingConfig
 from dcgan.losses import boundary, discriminator_loss
 
 Line = Mapping[str, float]
-"""A log line: `step`, and means since the line before; some have what was seen at a look, too."""
+"""`step`, and means over 50 steps or more up to it; some have what was seen at a look, too."""
 
 VANISHED = 1e-9
 """Gradient of a weight (root mean square) that moves nothing: a tenth of Adam's epsilon."""
@@ -27,7 +27,7 @@ class Scale(NamedTuple):
     """What the numbers of a training are compared with."""
 
     loss: float
-    """Mean of the two halves for a D that knows nothing; infinite for the wasserstein loss, which has no scale."""
+    """Mean of D's halves if it knows nothing; infinite for the wasserstein loss, which has no scale."""
     halves: int
     """How many halves loss_d is: 1 for their mean, 2 for their sum."""
     root_weights: float
@@ -164,7 +164,7 @@ RULES: tuple[Rule, ...] = (
         True,
         LOSSES,
         _loud_loss,
-        limit=50,
+        limit=60,
         lines=1,
         after=0,
         evidence="the losses are far from any even game (D {loss_d:.3g}, G {loss_g:.3g})",
@@ -233,6 +233,17 @@ RULES: tuple[Rule, ...] = (
         True,
         ("diversity",),
         _alike,
+        limit=0.02,
+        lines=2,
+        after=300,
+        evidence="the samples are one image: at {diversity:.2%} of the data's diversity",
+        advice="Try a lower --lr and --lr-d.",
+    ),
+    Rule(
+        "collapse",
+        True,
+        ("diversity",),
+        _alike,
         limit=0.1,
         lines=3,
         after=1000,
@@ -268,7 +279,7 @@ RULES: tuple[Rule, ...] = (
         _moving,
         limit=0.2,
         lines=3,
-        after=1000,
+        after=5000,
         evidence="{oscillation:.0%} of G's maps hardly depend on the latent but change from look to look",
         advice="The paper saw it in long trainings: stop here or at an earlier checkpoint, or try a lower --lr, "
         "--lr-decay linear or a longer --ema.",
