@@ -138,11 +138,11 @@ class TrainingConfig:
     """The discriminator's loss is the mean of its halves, real and drawn, or their sum as in the authors' code."""
     label_smoothing: float = within(0.1, "[0, 0.5]")
     """Real images' target is 1 minus this, in the losses that have one: bce and least-squares."""
-    r1: float = within(0.0, "[0, 1e6]")
-    """Weight of the R1 penalty: r1/2 times the squared gradient of D at real images."""
+    r1: float = within(1.0, "[0, 1e6]")
+    """Weight of the R1 penalty: r1/2 times the squared gradient of D at real images; the wasserstein loss has none."""
     r2: float = within(0.0, "[0, 1e6]")
     """Weight of the same penalty at drawn images, which the relativistic loss wants beside R1."""
-    r1_interval: int = within(1, "[1, 1000]")
+    r1_interval: int = within(16, "[1, 1000]")
     """Have R1 and R2 at every such turn of D only, with so many times their weights; 16 costs next to nothing."""
     gradient_penalty: float = within(10.0, "[0, 1e6]")
     """Weight of the gradient penalty of the wasserstein loss."""
@@ -154,7 +154,7 @@ class TrainingConfig:
     """joint: each batch updates G and then D; alternate: each batch updates one of them, as in the authors' code."""
     d_steps: int = within(1, "[1, 100]")
     """Updates of D for each update of G."""
-    ema: float = within(0.99, "[0, 1)")
+    ema: float = within(0.9999, "[0, 1)")
     """Decay per step of the running average of G's weights that draws the samples; 0: off."""
     seed: int = within(0, "[0, 9223372036854775807]")
     """Seed of everything random."""

@@ -20,7 +20,7 @@ CPU = torch.device("cpu")
 
 def make(preset="fast", dtype=torch.float32, **changes):
     """A small step whose start depends on nothing but the settings."""
-    small = {"image_size": 16, "channels": 1, "width": 4, "latent_dim": 8, "ema": 0.0}
+    small = {"image_size": 16, "channels": 1, "width": 4, "latent_dim": 8, "ema": 0.0, "r1": 0.0, "r1_interval": 1}
     torch.manual_seed(0)
     return TrainingStep(load_preset(preset).replace(**small | changes), CPU, dtype)
 
@@ -342,9 +342,10 @@ def test_d_descends_the_loss_and_its_penalties(settings):
     r, f = network(real), network(fake)
     loss = bce(r, 1 - s.label_smoothing) + bce(f, 0) if s.loss == "bce" else PLAIN[s.loss][0](r, f)
     loss = loss / (2 if s.d_loss_reduction == "mean" else 1)
-    loss = loss + s.r1_interval * s.r1 / 2 * squared_gradient(real).mean()
-    loss = loss + s.r1_interval * s.r2 / 2 * squared_gradient(fake).mean()
-    if s.loss == "wasserstein":
+    if s.loss != "wasserstein":
+        loss = loss + s.r1_interval * s.r1 / 2 * squared_gradient(real).mean()
+        loss = loss + s.r1_interval * s.r2 / 2 * squared_gradient(fake).mean()
+    else:
         norms = squared_gradient(mix * fake + (1 - mix) * real).sqrt()
         loss = loss + s.gradient_penalty * ((norms - 1) ** 2).mean()
     loss.backward()
@@ -624,7 +625,9 @@ def test_a_used_step_becomes_a_fresh_one(tmp_path):
     for _ in range(3):
         used(data)
     torch.manual_seed(1)
-    fresh = TrainingStep(load_preset("fast").replace(image_size=16, channels=1, width=4, latent_dim=8, ema=0.0), CPU)
+    fresh = TrainingStep(
+        load_preset("fast").replace(image_size=16, channels=1, width=4, latent_dim=8, ema=0.0, r1=0.0), CPU
+    )
     used.restore(*saved_and_read(fresh, tmp_path / "x"))
     for step in (used, fresh):
         again = batches(seed=2)

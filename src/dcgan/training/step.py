@@ -266,20 +266,20 @@ class TrainingStep:
 
     def _penalties(
         self, real: torch.Tensor, drawn: torch.Tensor, labels: torch.Tensor | None, penalised: bool
-    ) -> torch.Tensor | float:
-        """R1, R2 and the gradient penalty, weighted; second derivatives are taken in float32.
+    ) -> torch.Tensor:
+        """The gradient penalty of the wasserstein loss, R1 and R2 of the others, weighted; second derivatives in float32.
 
         Where R1 and R2 come at every k-th turn only, they count k times.
         """
-        penalty: torch.Tensor | float = 0.0
-        for weight, images in ((self.settings.r1, real), (self.settings.r2, drawn)):
-            if penalised and weight:
-                weight *= self.settings.r1_interval
-                penalty = penalty + weight * r1_penalty(lambda x: self.discriminator(x, labels), images)
-        if self.settings.loss == "wasserstein" and self.settings.gradient_penalty:
+        settings, penalty = self.settings, torch.zeros((), device=self.device)
+        if settings.loss == "wasserstein" and settings.gradient_penalty:
             mix = torch.rand(len(real), 1, 1, 1, device=self.device, generator=self.noise)
             lipschitz = gradient_penalty(lambda x: self.discriminator(x, labels), real, drawn.float(), mix)
-            penalty = penalty + self.settings.gradient_penalty * lipschitz
+            penalty = penalty + settings.gradient_penalty * lipschitz
+        for weight, images in ((settings.r1, real), (settings.r2, drawn)):
+            if penalised and weight and settings.loss != "wasserstein":
+                steep = r1_penalty(lambda x: self.discriminator(x, labels), images)
+                penalty = penalty + weight * settings.r1_interval * steep
         return penalty
 
     def _autocast(self) -> torch.autocast:
