@@ -267,7 +267,7 @@ class TrainingStep:
     def _penalties(
         self, real: torch.Tensor, drawn: torch.Tensor, labels: torch.Tensor | None, penalised: bool
     ) -> torch.Tensor:
-        """The gradient penalty of the wasserstein loss, R1 and R2 of the others, weighted; second derivatives in float32.
+        """Weighted: the wasserstein loss's gradient penalty, the others' R1 and R2; second derivatives in float32.
 
         Where R1 and R2 come at every k-th turn only, they count k times.
         """
