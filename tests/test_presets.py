@@ -32,6 +32,8 @@ BLOG = {  # the post's argument parser, networks and loop
     "updates": "joint",
     "d_steps": 1,
     "ema": 0.0,
+    "r1": 0.0,
+    "augment": "none",
     "sample_interval": 400,
     "batch_names": True,
 }
@@ -60,6 +62,8 @@ AUTHORS = {  # common to the released scripts
     "updates": "alternate",
     "d_steps": 1,
     "ema": 0.0,
+    "r1": 0.0,
+    "augment": "none",
 }
 SOURCES = {
     "blog": BLOG,

@@ -146,7 +146,7 @@ class TrainingConfig:
     """Have R1 and R2 at every such turn of D only, with so many times their weights; 16 costs next to nothing."""
     gradient_penalty: float = within(10.0, "[0, 1e6]")
     """Weight of the gradient penalty of the wasserstein loss."""
-    augment: Literal["none", "fixed", "adaptive"] = "none"
+    augment: Literal["none", "fixed", "adaptive"] = "adaptive"
     """D sees all images, real and drawn, in other colours, moved, with holes; adaptive: the more, the surer it is."""
     augment_p: float = within(0.8, "(0, 1]")
     """Probability of each augmentation of an image, at most if adaptive; beyond 0.8 drawings may show them."""

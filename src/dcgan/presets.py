@@ -12,7 +12,7 @@ from typing import Any
 from dcgan.config import Config
 from dcgan.errors import InputError, nearest
 
-_PLAIN: dict[str, Any] = {"loss": "bce", "label_smoothing": 0.0, "lr_d": None, "r1": 0.0}
+_PLAIN: dict[str, Any] = {"loss": "bce", "label_smoothing": 0.0, "lr_d": None, "r1": 0.0, "augment": "none"}
 
 _AUTHORS: dict[str, Any] = {
     **_PLAIN,

@@ -20,7 +20,8 @@ CPU = torch.device("cpu")
 
 def make(preset="fast", dtype=torch.float32, **changes):
     """A small step whose start depends on nothing but the settings."""
-    small = {"image_size": 16, "channels": 1, "width": 4, "latent_dim": 8, "ema": 0.0, "r1": 0.0, "r1_interval": 1}
+    small = {"image_size": 16, "channels": 1, "width": 4, "latent_dim": 8, "ema": 0.0}
+    small |= {"r1": 0.0, "r1_interval": 1, "augment": "none"}
     torch.manual_seed(0)
     return TrainingStep(load_preset(preset).replace(**small | changes), CPU, dtype)
 
@@ -626,7 +627,8 @@ def test_a_used_step_becomes_a_fresh_one(tmp_path):
         used(data)
     torch.manual_seed(1)
     fresh = TrainingStep(
-        load_preset("fast").replace(image_size=16, channels=1, width=4, latent_dim=8, ema=0.0, r1=0.0), CPU
+        load_preset("fast").replace(image_size=16, channels=1, width=4, latent_dim=8, ema=0.0, r1=0.0, augment="none"),
+        CPU,
     )
     used.restore(*saved_and_read(fresh, tmp_path / "x"))
     for step in (used, fresh):

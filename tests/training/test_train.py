@@ -45,7 +45,7 @@ def test_metrics_lines_keep_the_contract(finished: dcgan.Run) -> None:
     assert [record["step"] for record in records] == [5, 10, 15, 20]
     assert [record["images"] for record in records] == [40, 80, 120, 160]
     expected = {"step", "images", "seconds", "images_per_second", "loss_d", "loss_g", "d_real", "d_fake"}
-    expected |= {"d_right", "grad_g", "grad_d"}
+    expected |= {"d_right", "grad_g", "grad_d", "augment_p"}
     look = {"diversity", "dead_g", "dead_d", "moved_g"}
     assert [set(record) - expected for record in records] == [set(), look, set(), look | {"oscillation"}]
     assert all(expected <= set(record) for record in records)
