@@ -3,6 +3,7 @@
 import copy
 import itertools
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
@@ -20,7 +21,7 @@ CPU = torch.device("cpu")
 
 def make(preset="fast", dtype=torch.float32, **changes):
     """A small step whose start depends on nothing but the settings."""
-    small = {"image_size": 16, "channels": 1, "width": 4, "latent_dim": 8, "ema": 0.0}
+    small: dict[str, Any] = {"image_size": 16, "channels": 1, "width": 4, "latent_dim": 8, "ema": 0.0}
     small |= {"r1": 0.0, "r1_interval": 1, "augment": "none"}
     torch.manual_seed(0)
     return TrainingStep(load_preset(preset).replace(**small | changes), CPU, dtype)
