@@ -47,7 +47,7 @@ class Augmentation:
             return
         sure = self._signs.item() / self._looks
         step = self._images / FULL_IMAGES * ((sure > TARGET) - (sure < TARGET))
-        self.p = min(max(self.p + step, 0.0), self.most)
+        self.p = round(min(max(self.p + step, 0.0), self.most), 9)  # up and down again is 0, not 1e-18
         self._p.fill_(self.p)
         self._signs.zero_()
         self._looks = self._images = 0
