@@ -64,7 +64,7 @@ def evaluate(
     """
     check_metrics(metrics)
     display = Display(quiet=quiet)
-    path = Path(model)
+    path, weights_file = Path(model), Path(weights) if weights else None
     generator = Generator.from_pretrained(path, device)
     run = Run.open(path) if (path / "config.yaml").is_file() else None
     files = [*([run.path / "evaluation.jsonl"] if run else []), *([Path(json)] if json else [])]
@@ -86,7 +86,7 @@ def evaluate(
                 real.train,
                 by_features,
                 extractor=extractor,
-                weights=Path(weights) if weights else None,
+                weights=weights_file,
                 samples=samples,
                 reference_samples=reference_samples,
                 seed=seed,
@@ -101,7 +101,7 @@ def evaluate(
             scores += neighbour_scores(job)
         if "memorisation" in metrics:
             chosen = chosen or choose_extractor(
-                extractor, Path(weights) if weights else None, real.train, resolve_device(device), precision, display
+                extractor, weights_file, real.train, resolve_device(device), precision, display
             )
             scores += memorisation_scores(job, chosen, run)
     for file in files:
