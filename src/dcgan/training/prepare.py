@@ -11,7 +11,6 @@ from dcgan.data.pack import Inspection, Pack, inspect, pack
 from dcgan.data.sources import NAMES, find_source
 from dcgan.device import resolve_device
 from dcgan.errors import InputError, printable
-from dcgan.evaluation.metrics import OF_FEATURES, check_metrics, metric_names
 from dcgan.progress import Display
 
 LARGEST_AUTO_SIDE = 128
@@ -37,6 +36,8 @@ def prepare(config: Config, display: Display) -> Prepared:
     if config.training.tensorboard and importlib.util.find_spec("tensorboard") is None:
         raise InputError("tensorboard: is not installed: pip install 'dcgan[tensorboard]'")
     if config.training.metrics:
+        from dcgan.evaluation.metrics import OF_FEATURES, check_metrics, metric_names
+
         check_metrics(metric_names(config.training.metrics), among=OF_FEATURES)
     root = Path(config.data.data_root) if config.data.data_root else None
     source = find_source(config.data.data or None, root)
