@@ -19,8 +19,10 @@ LEVELS: list[set[str]] = [
     {"config", "images", "files", "device", "latents"},
     {"presets", "networks", "losses", "data", "progress"},
     {"pretrained", "run"},
-    {"evaluation"},
+    {"evaluation", "curation"},
     {"training"},
+    {"latent", "features", "export"},
+    {"reproduce"},
     {"cli"},
 ]
 ONLY_TORCH_AND_CONFIG = {"networks", "losses"}

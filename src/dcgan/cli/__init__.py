@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from importlib import import_module
 
 from dcgan.errors import InputError, TrainingError, nearest, printable
@@ -15,6 +15,9 @@ COMMANDS = {
     "evaluate": "how near a generator's images are to real ones: FID, KID, precision, recall and more",
     "info": "versions, device, precision, threads and where data is looked for",
 }
+
+GROUPS = {name.split()[0] for name in COMMANDS if " " in name}
+"""First words of the commands that have two."""
 
 DONE, FAILURE, WRONG_INPUT, INTERRUPTED = 0, 1, 2, 130
 
@@ -30,11 +33,16 @@ def main(argv: Sequence[str] | None = None) -> int:
 
         print(f"dcgan {__version__}")
         return DONE
-    command = arguments[0]
+    words = 2 if arguments[0] in GROUPS else 1
+    command = " ".join(arguments[:words])
+    if arguments[0] in GROUPS and (len(arguments) == 1 or arguments[1] in ("-h", "--help", "help")):
+        print(_group_help(arguments[0]))
+        return DONE
     if command not in COMMANDS:
-        return _complain(f"no command {command!r}{nearest(command, COMMANDS)} (there are: {', '.join(COMMANDS)})")
+        known = [name for name in COMMANDS if words == 1 or name.startswith(arguments[0] + " ")]
+        return _complain(f"no command {command!r}{nearest(command, known)} (there are: {', '.join(known)})")
     try:
-        return import_module(f"dcgan.cli.{command}").run(arguments[1:])
+        return import_module(f"dcgan.cli.{module_of(command)}").run(arguments[words:])
     except InputError as error:
         return _complain(str(error))
     except KeyboardInterrupt:
@@ -51,14 +59,29 @@ def main(argv: Sequence[str] | None = None) -> int:
         return FAILURE
 
 
+def module_of(command: str) -> str:
+    """The module of `dcgan.cli` that runs a command: `latent walk` is in latent_walk."""
+    return command.replace(" ", "_").replace("-", "_")
+
+
 def _complain(message: str) -> int:
     lines = "\n".join(printable(line) for line in message.splitlines())
     print(f"dcgan: error: {lines}", file=sys.stderr)
     return WRONG_INPUT
 
 
+def _listed(names: Iterable[str]) -> str:
+    width = max(map(len, COMMANDS))
+    return "\n".join(f"  {name:<{width}} {COMMANDS[name]}" for name in names)
+
+
+def _group_help(group: str) -> str:
+    commands = _listed(name for name in COMMANDS if name.startswith(group + " "))
+    return f"usage: dcgan {group} COMMAND [OPTIONS]\n\ncommands:\n{commands}"
+
+
 def _help() -> str:
-    commands = "\n".join(f"  {name:<8} {text}" for name, text in COMMANDS.items())
+    commands = _listed(COMMANDS)
     return f"""usage: dcgan COMMAND [OPTIONS]
 
 Train, judge and use deep convolutional GANs.
