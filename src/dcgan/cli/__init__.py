@@ -13,6 +13,8 @@ COMMANDS = {
     "train": "train a DCGAN on a folder, zip, tar or IDX files, or a data set by name",
     "sample": "draw images from a trained generator",
     "evaluate": "how near a generator's images are to real ones: FID, KID, precision, recall and more",
+    "features extract": "write the features of a discriminator's convolutions, with the images' labels",
+    "features probe": "how well a linear classifier does on those features, beside pixels and an untrained network",
     "info": "versions, device, precision, threads and where data is looked for",
 }
 
