@@ -44,7 +44,7 @@ def test_probe_prints_and_writes(run: Path, tmp_path: Path, capsys: pytest.Captu
         f"\nD                   192 {written['rows'][0]['chosen'][0]:>9.2g} {written['rows'][0]['error']:>8.2%}"
         in printed
     )
-    assert "10 labels, 2 draws; C by 6 validation images; seed 0" in printed
+    assert "10 labels, 2 draws; C by 8 validation images; seed 0" in printed
 
 
 def test_extract_writes(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -145,6 +145,16 @@ def test_statistics_are_averages_over_batches(monkeypatch: pytest.MonkeyPatch) -
     assert not needs_statistics(fixed)
 
 
+def test_statistics_in_bfloat16_are_near() -> None:
+    found = discriminator("paper-svhn", image_size=16, width=8)
+    images = random_images(found, 64)
+    fixed: list[Any] = [fix_statistics(found.network, images, dtype=kind) for kind in (torch.float32, torch.bfloat16)]
+    for name in ("running_mean", "running_var"):
+        exact, rough = (getattr(network.blocks[1][1], name) for network in fixed)
+        assert rough.dtype == torch.float32
+        assert 0 < (exact - rough).abs().max() < 0.01 * exact.abs().max()
+
+
 def test_no_more_batches_than_a_hundred(monkeypatch: pytest.MonkeyPatch) -> None:
     from dcgan.features import statistics
 

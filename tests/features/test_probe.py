@@ -34,7 +34,7 @@ def by_few(run: Path, more: Path) -> Probe:
 def test_rows_and_protocol(by_few: Probe) -> None:
     assert [(row.features, row.dimensions) for row in by_few.rows] == [("D", 192), ("random D", 192), ("pixels", 256)]
     facts = json.loads(json.dumps(by_few.to_dict()))["protocol"]
-    assert (facts["labels"], facts["draws"], facts["validation"], facts["test"]) == (30, 4, 15, 60)
+    assert (facts["labels"], facts["draws"], facts["validation"], facts["test"]) == (30, 4, 18, 60)
     assert facts["classes"] == list(CLASSES)
     for row in by_few.rows:
         assert len(row.errors) == 4
@@ -54,7 +54,7 @@ def test_it_is_what_scikit_learn_finds(by_few: Probe, run: Path, pictures: Path,
     assert labels is not None
     extractor = feature_extractor(Discriminator.from_pretrained(run, "cpu"))
     of_train, of_test = (extractor(images.images, torch.float16).double().numpy() for images in (train, test))
-    pool, validation = split_off(labels, 15, 5)
+    pool, validation = split_off(labels, 18, 5)
     draws = balanced_draws(labels, pool, 30, 4, CLASSES, 5)
     row = by_few.rows[0]
 
@@ -112,7 +112,7 @@ def test_the_random_control_is_untrained_and_of_the_same_architecture(run: Path)
     ("settings", "said"),
     [
         ({"labels": 31}, "cannot be balanced over 3 classes; nearest: 30 and 33"),
-        ({"labels": 87}, "29 images of each class, and of bright there are 25"),
+        ({"labels": 87}, "29 images of each class, and of bright there are 24"),
         ({"labels": 30, "validation": 90}, "90 cannot be held out"),
         ({"labels": 6, "choose": "cv"}, "2 of bright are too few for 5 folds"),
         ({"labels": 0}, "labels: 0"),

@@ -40,7 +40,7 @@ class ProbeOptions:
         tyro.conf.arg(help="C by labelled images held out, as in the paper, or by cross-validation."),
     ] = "validation"
     validation: Annotated[
-        int | None, tyro.conf.arg(metavar="N", help="Images held out; 10,000, or a sixth if that is less.")
+        int | None, tyro.conf.arg(metavar="N", help="Images held out; 10,000, or a fifth if that is less.")
     ] = None
     folds: Annotated[int, tyro.conf.arg(metavar="N", help="Of cross-validation.")] = 5
     c: Annotated[

@@ -101,14 +101,14 @@ def feature_extractor(
     """
     network, config = discriminator.network, discriminator.info.network
     device = next(network.parameters()).device
+    dtype = resolve_precision(precision, device)
     statistics = "running averages of the training" if config.discriminator_norm == "batch" else "no batch norm"
     if needs_statistics(network) or (recalibrate and config.discriminator_norm == "batch"):
         if images is None:
             raise InputError("images: this discriminator's batch norms want some to take their statistics from")
         require_images(images, config)
-        network = fix_statistics(network, images, progress)
+        network = fix_statistics(network, images, progress, dtype)
         statistics = f"averaged over batches of {min(len(images), BATCH * MOST_BATCHES):,} images"
-    dtype = resolve_precision(precision, device)
     network = ready_to_draw(_plain(network, config), dtype)
     return FeatureExtractor(network, config, tuple(map_counts(network, config)), dtype, statistics)
 

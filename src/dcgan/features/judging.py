@@ -19,7 +19,7 @@ from dcgan.features.protocol import Protocol
 from dcgan.progress import Display
 
 VALIDATION = 10_000
-"""Images that choose C, as in the paper; a sixth of the training images if that is less."""
+"""Images that choose C, as in the paper; a fifth of the training images if that is less."""
 ROUGH, FINE = 1e-2, 1e-3
 """Tolerances of the SVM while C is chosen, and of the one that is tested."""
 
@@ -56,7 +56,7 @@ def prepare(
     labels, number = labels_of(train), len(train.images)
     pool, validation = np.arange(number), np.empty(0, np.int64)
     if protocol.choose == "validation":
-        wanted = protocol.validation or min(VALIDATION, number // 6)
+        wanted = protocol.validation or min(VALIDATION, number // 5)
         if not 0 < wanted < number:
             raise InputError(f"validation: of {number:,} training images {wanted:,} cannot be held out")
         pool, validation = split_off(labels, wanted, protocol.seed)
@@ -103,6 +103,7 @@ class Space:
         """Test errors of all draws, the C, and what each C did. By validation one C for all draws; by cv its own."""
         job, tried = self.job, []
         show = job.display.counter(f"{self.name}: choosing C by draws,")
+        show(0, len(job.draws) * len(job.draws[0]))
         for i, draw in enumerate(job.draws):
             features, labels = self.few(draw)
             if job.protocol.choose == "cv":

@@ -26,7 +26,10 @@ def needs_statistics(network: nn.Module) -> bool:
 
 @torch.inference_mode()
 def fix_statistics(
-    network: nn.Module, images: np.ndarray, progress: Callable[[int, int], None] | None = None
+    network: nn.Module,
+    images: np.ndarray,
+    progress: Callable[[int, int], None] | None = None,
+    dtype: torch.dtype = torch.float32,
 ) -> nn.Module:
     """A copy in evaluation mode whose norms beside convolutions have fixed statistics; what they had is forgotten.
 
@@ -49,7 +52,8 @@ def fix_statistics(
     for start in range(0, end, size):
         rows = np.sort(order[start : start + size])
         pixels = torch.from_numpy(images[rows]).permute(0, 3, 1, 2).to(device)
-        conv_maps(network, to_float(pixels))
+        with torch.autocast(device.type, torch.bfloat16, enabled=dtype == torch.bfloat16):
+            conv_maps(network, to_float(pixels))
         if progress:
             progress(start + size, end)
     for norm, own in zip(norms, seen, strict=True):
