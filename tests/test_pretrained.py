@@ -184,8 +184,9 @@ def test_with_batch_statistics_an_image_is_drawn_in_the_company_of_its_block(set
 
 def test_the_company_of_one_class():
     generator = trained(Generator, **BATCH, **CLASSES)
-    dogs = generator.draw(latents(3, 6, 2), torch.ones(3).long(), statistics=generator.statistics(2, label="dog"))
-    assert off(dogs, generator.sample(3, 2, label="dog")) <= 1
+    z, labels, company = latents(3, 6, 2, truncation=0.5), torch.ones(3).long(), generator.statistics(2, 0, "dog", 0.5)
+    dogs = generator.draw(z, labels, statistics=company)
+    assert off(dogs, generator.sample(3, 2, label="dog", truncation=0.5)) <= 1
 
 
 def test_statistics_on_the_way_to_others():

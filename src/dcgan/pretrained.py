@@ -169,7 +169,7 @@ class Generator(_Pretrained):
             raise InputError(f"n: {n} images cannot be drawn; at least 1")
         if not 0 <= seed < 2**63:
             raise InputError(f"seed: {seed} is outside [0, 2^63)")
-        label = self._class_index(label)
+        label = self.class_index(label)
         config, size = self.info.network, self._batch()
 
         def block(start: int) -> tuple[torch.Tensor, torch.Tensor | None]:
@@ -207,7 +207,9 @@ class Generator(_Pretrained):
             network = ready_to_draw(self.alone(statistics), dtype)
         return np.concatenate(list(self._pieces(network, block, len(z))))
 
-    def statistics(self, seed: int = 0, block: int = 0, label: int | str | None = None) -> Statistics | None:
+    def statistics(
+        self, seed: int = 0, block: int = 0, label: int | str | None = None, truncation: float | None = None
+    ) -> Statistics | None:
         """What the norms see when samples 64 block … 64 block + 63 of a seed are drawn, all of a class or all in turn.
 
         None for a network that draws with running averages, where an image has no company.
@@ -216,8 +218,8 @@ class Generator(_Pretrained):
         if config.norm_stats != "batch":
             return None
         device = next(self.parameters()).device
-        z = latents(BLOCK, config.latent_dim, seed, block * BLOCK, config.latent)
-        labels = class_labels(config.classes, BLOCK, block * BLOCK, self._class_index(label))
+        z = latents(BLOCK, config.latent_dim, seed, block * BLOCK, config.latent, truncation)
+        labels = class_labels(config.classes, BLOCK, block * BLOCK, self.class_index(label))
         return batch_statistics(self.network.eval(), z.to(device), None if labels is None else labels.to(device))
 
     def alone(self, statistics: Statistics | None = None) -> nn.Module:
@@ -270,7 +272,7 @@ class Generator(_Pretrained):
             return BLOCK
         return BLOCK * min(16, max(1, 2**16 // (config.size[0] * config.size[1])))
 
-    def _class_index(self, label: int | str | None) -> int | None:
+    def class_index(self, label: int | str | None) -> int | None:
         """The number of a class given by name or number; InputError if there is none."""
         classes, names = self.info.network.classes, self.info.class_names
         if label is None:
