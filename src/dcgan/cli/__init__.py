@@ -13,6 +13,8 @@ COMMANDS = {
     "train": "train a DCGAN on a folder, zip, tar or IDX files, or a data set by name",
     "sample": "draw images from a trained generator",
     "evaluate": "how near a generator's images are to real ones: FID, KID, precision, recall and more",
+    "latent walk": "from sample to sample through the latent space: a grid, a GIF or frames",
+    "import-authors": "make a run directory of the networks that the paper's authors released",
     "info": "versions, device, precision, threads and where data is looked for",
 }
 

@@ -73,7 +73,7 @@ def evaluate(
     with display:
         settings = _data_settings(run, data)
         real = real_images(generator.info.network, settings, test, display)
-        if run and data is None and run.data.get("key") != real.train.key:
+        if run and data is None and run.data.get("key", real.train.key) != real.train.key:  # imported ones have none
             raise InputError(
                 f"{run}: the images of {printable(settings.data)} are not those it was trained on; "
                 "name with --data which to compare with"

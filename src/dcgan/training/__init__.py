@@ -62,6 +62,8 @@ def resume_run(run: Run, config: Config, display: Display) -> Run:
     from dcgan.training.loop import Length, fit
     from dcgan.training.prepare import located, prepare, settings_that_differ
 
+    if "key" not in run.data:
+        raise InputError(f"{run}: its networks were imported, without what a training needs to go on; start a new run")
     before = run.config
     config = config.replace(data=located(config.data.data))
     if all(getattr(config.training, name) is None for name in LENGTHS):
