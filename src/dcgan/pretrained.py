@@ -169,7 +169,7 @@ class Generator(_Pretrained):
             raise InputError(f"n: {n} images cannot be drawn; at least 1")
         if not 0 <= seed < 2**63:
             raise InputError(f"seed: {seed} is outside [0, 2^63)")
-        label = self._class_index(label)
+        label = self.class_index(label)
         config, size = self.info.network, self._batch()
 
         def block(start: int) -> tuple[torch.Tensor, torch.Tensor | None]:
@@ -217,7 +217,7 @@ class Generator(_Pretrained):
             return None
         device = next(self.parameters()).device
         z = latents(BLOCK, config.latent_dim, seed, block * BLOCK, config.latent)
-        labels = class_labels(config.classes, BLOCK, block * BLOCK, self._class_index(label))
+        labels = class_labels(config.classes, BLOCK, block * BLOCK, self.class_index(label))
         return batch_statistics(self.network.eval(), z.to(device), None if labels is None else labels.to(device))
 
     def alone(self, statistics: Statistics | None = None) -> nn.Module:
@@ -270,7 +270,7 @@ class Generator(_Pretrained):
             return BLOCK
         return BLOCK * min(16, max(1, 2**16 // (config.size[0] * config.size[1])))
 
-    def _class_index(self, label: int | str | None) -> int | None:
+    def class_index(self, label: int | str | None) -> int | None:
         """The number of a class given by name or number; InputError if there is none."""
         classes, names = self.info.network.classes, self.info.class_names
         if label is None:

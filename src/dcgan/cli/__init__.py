@@ -13,6 +13,9 @@ COMMANDS = {
     "train": "train a DCGAN on a folder, zip, tar or IDX files, or a data set by name",
     "sample": "draw images from a trained generator",
     "evaluate": "how near a generator's images are to real ones: FID, KID, precision, recall and more",
+    "latent arithmetic": "A - B + C of concepts, its neighbourhood, and the same on pixels (the paper's Figure 7)",
+    "latent turn": "samples along the vector between two groups of samples (the paper's Figure 8)",
+    "latent project": "the latent of a picture of your own",
     "info": "versions, device, precision, threads and where data is looked for",
 }
 
