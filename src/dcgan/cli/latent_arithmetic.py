@@ -47,8 +47,10 @@ def run(arguments: Sequence[str]) -> int:
     options = tyro.cli(ArithmeticOptions, prog="dcgan latent arithmetic", args=arguments)
     if options.out.suffix.lower() != ".png":
         raise InputError(f"{options.out}: wants a name that ends in .png")
+    if options.trials < 0:
+        raise InputError(f"trials: {options.trials} is outside [0, ∞)")
     from dcgan.images import save_png
-    from dcgan.latent.arithmetic import arithmetic
+    from dcgan.latent.arithmetic import arithmetic, check_noise
     from dcgan.latent.concepts import find_concepts, parse_picking
     from dcgan.latent.pictures import figure
     from dcgan.latent.saved import generator_digest, require_new, write_json
@@ -57,6 +59,7 @@ def run(arguments: Sequence[str]) -> int:
     from dcgan.progress import Display
 
     require_new(options.out, options.json)
+    check_noise(options.noise)
     texts = {"a": options.a, "b": options.b, "c": options.c}
     if options.trials and not all(isinstance(parse_picking(text), str) for text in texts.values()):
         raise InputError("trials: want a class for each of --a, --b and --c, to pick new samples of")

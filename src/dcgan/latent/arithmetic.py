@@ -7,11 +7,13 @@ results are used as they are, for either distribution of z: of three normal z a 
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 
+from dcgan.errors import InputError
 from dcgan.latent.concepts import Concept
 from dcgan.pretrained import Generator
 
@@ -46,7 +48,11 @@ class Arithmetic:
 def arithmetic(
     generator: Generator, a: Concept, b: Concept, c: Concept, *, noise: float = NOISE, seed: int = 0
 ) -> Arithmetic:
-    """A - B + C of the concepts' mean z, drawn as C's class by a conditional generator."""
+    """A - B + C of the concepts' mean z, drawn as C's class by a conditional generator.
+
+    noise: the neighbours are within ±noise. Raises InputError if it is negative or not a number.
+    """
+    check_noise(noise)
     z = around(a.mean - b.mean + c.mean, noise, noise_of(seed))
     sources = draw_samples(generator, a), draw_samples(generator, b), draw_samples(generator, c)
     means = torch.stack([a.mean, b.mean, c.mean])
@@ -62,6 +68,12 @@ def arithmetic(
         pixel_means,
         pixel_arithmetic(*sources),
     )
+
+
+def check_noise(noise: float) -> None:
+    """Raises InputError unless it is 0 or more."""
+    if not 0 <= noise < math.inf:
+        raise InputError(f"noise: {noise:g} is outside [0, ∞)")
 
 
 def noise_of(seed: int) -> np.random.Generator:

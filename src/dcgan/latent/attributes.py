@@ -40,7 +40,7 @@ class Split:
 
 
 @dataclass(frozen=True)
-class Tested:
+class Reliability:
     """How a classifier does on images that it was not trained on."""
 
     images: int
@@ -110,19 +110,19 @@ def split(pack: Pack) -> Split:
 
 def classifier_of(
     part: Pack, held_out: Pack, generator: Generator, display: Display
-) -> tuple[TrainedClassifier, Tested]:
+) -> tuple[TrainedClassifier, Reliability]:
     """The classifier of one part, trained or from the cache, and how it does on the images held out."""
     device = next(generator.parameters()).device
     trained = load_classifier(part, device, display.counter("training a classifier on"))
     return trained, tested(trained, held_out)
 
 
-def tested(classifier: TrainedClassifier, held_out: Pack) -> Tested:
+def tested(classifier: TrainedClassifier, held_out: Pack) -> Reliability:
     """Predict the classes of labelled images that the classifier was not trained on."""
     assert held_out.labels is not None
     right = classifier.predict(held_out.images)[0] == held_out.labels
     recall = {name: float(right[held_out.labels == label].mean()) for label, name in enumerate(held_out.class_names)}
-    return Tested(len(right), int(right.sum()), recall)
+    return Reliability(len(right), int(right.sum()), recall)
 
 
 def class_number(name: str, class_names: tuple[str, ...]) -> int:

@@ -17,7 +17,7 @@ from dcgan.evaluation.classifier import TrainedClassifier
 from dcgan.latent.attributes import (
     CONFIDENT,
     Pick,
-    Tested,
+    Reliability,
     class_number,
     classifier_of,
     labelled_images,
@@ -75,7 +75,7 @@ class Labelled:
 
     images: Pack
     classifier: TrainedClassifier
-    tested: Tested
+    tested: Reliability
 
 
 def parse_picking(text: str) -> Picking:

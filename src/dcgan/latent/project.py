@@ -108,7 +108,7 @@ def project(
         raise InputError("features: wants the run's discriminator")
     z, labels, baseline = _starts(generator, picture, restarts, seed, label)
     device = next(generator.parameters()).device
-    target = to_float(torch.from_numpy(picture).permute(2, 0, 1)[None].to(device))
+    target = to_float(torch.tensor(picture).permute(2, 0, 1)[None].to(device))
     on_device = None if labels is None else labels.to(device)
     loss = in_pixels = _pixels(target)
     if features and discriminator is not None:

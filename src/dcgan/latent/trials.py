@@ -18,11 +18,11 @@ import torch
 from dcgan.errors import InputError, printable
 from dcgan.evaluation.classifier import TrainedClassifier
 from dcgan.evaluation.neighbours import wilson
-from dcgan.latent.arithmetic import AROUND, CENTRE, NOISE, around, draw_samples, noise_of, pixel_arithmetic
+from dcgan.latent.arithmetic import AROUND, CENTRE, NOISE, around, check_noise, draw_samples, noise_of, pixel_arithmetic
 from dcgan.latent.attributes import (
     CONFIDENT,
     SCANNED,
-    Tested,
+    Reliability,
     class_number,
     classifier_of,
     labelled_images,
@@ -83,8 +83,8 @@ class Claim:
     """A - B + C of the mean images."""
     pixel_inputs: Share
     """C's mean images."""
-    picker: Tested
-    judge: Tested
+    picker: Reliability
+    judge: Reliability
 
     def record(self) -> dict[str, Any]:
         """For JSON."""
@@ -129,6 +129,7 @@ def trials(
     """
     if number < 1 or samples < 1:
         raise InputError(f"{number} trials of {samples} samples: wants 1 or more of both")
+    check_noise(noise)
     display = display or Display(quiet=True)
     generator = generator or Generator.from_pretrained(model, device)
     images = labelled_images(Path(model), generator, data, display)
