@@ -71,7 +71,7 @@ def evaluate(
     for file in files:
         require_appendable(file)
     with display:
-        settings = _data_settings(run, data)
+        settings = data_settings(run, data)
         real = real_images(generator.info.network, settings, test, display)
         if run and data is None and run.data.get("key", real.train.key) != real.train.key:  # imported ones have none
             raise InputError(
@@ -279,7 +279,7 @@ def _pixels(precision: str) -> dict[str, Any]:
     return {"extractor": "pixels", "digest": "", "resize": "none", "precision": precision}
 
 
-def _data_settings(run: Run | None, data: str | Path | None) -> DataConfig:
+def data_settings(run: Run | None, data: str | Path | None) -> DataConfig:
     """Where the real images are and how they are prepared: as the run did it."""
     settings = run.config.data if run else DataConfig()
     if data is not None:
