@@ -18,6 +18,7 @@ COMMANDS = {
     "latent arithmetic": "A - B + C of concepts, its neighbourhood, and the same on pixels (the paper's Figure 7)",
     "latent turn": "samples along the vector between two groups of samples (the paper's Figure 8)",
     "latent project": "the latent of a picture of your own",
+    "reproduce": "the paper's tables and figures: train what is missing, our numbers beside the paper's",
     "info": "versions, device, precision, threads and where data is looked for",
 }
 
