@@ -13,6 +13,8 @@ COMMANDS = {
     "train": "train a DCGAN on a folder, zip, tar or IDX files, or a data set by name",
     "sample": "draw images from a trained generator",
     "evaluate": "how near a generator's images are to real ones: FID, KID, precision, recall and more",
+    "features inspect": "what makes D's features respond, by guided back-propagation (the paper's Figure 5)",
+    "features forget": "drop what G draws in boxes or a region: the maps that stand for it (the paper's Figure 6)",
     "info": "versions, device, precision, threads and where data is looked for",
 }
 
