@@ -19,6 +19,8 @@ COMMANDS = {
     "latent turn": "samples along the vector between two groups of samples (the paper's Figure 8)",
     "latent project": "the latent of a picture of your own",
     "reproduce": "the paper's tables and figures: train what is missing, our numbers beside the paper's",
+    "features inspect": "what makes D's features respond, by guided back-propagation (the paper's Figure 5)",
+    "features forget": "drop what G draws in boxes or a region: the maps that stand for it (the paper's Figure 6)",
     "info": "versions, device, precision, threads and where data is looked for",
 }
 

@@ -1,4 +1,4 @@
-"""What an experiment of the paper is, and what comes of one: our numbers beside the paper's, pictures, and how it was done."""
+"""What an experiment of the paper is, and what comes of one: numbers beside the paper's, pictures, how it was done."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ class Experiment:
     genuine: tuple[str, ...]
     """The names of data sets that are it; any other stands in for it."""
     sources: tuple[str, ...]
-    """What is taken when no data is given: the first on disk, else the last is downloaded; none: some has to be named."""
+    """What is taken when no data is given: the first on disk, else the last is downloaded; none: it has to be named."""
     plans: Mapping[str, Plan]
     """One a scale."""
     measure: Callable[[Job], Outcome]

@@ -1,4 +1,4 @@
-"""Figure 3: samples after five passes over the bedrooms, when the paper sees repeated textures, a sign of underfitting."""
+"""Figure 3: samples after five passes over the bedrooms; the paper sees repeated textures, a sign of underfitting."""
 
 from __future__ import annotations
 

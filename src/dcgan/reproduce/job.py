@@ -78,7 +78,7 @@ class Job:
         return find_source(settings.data, Path(settings.data_root) if settings.data_root else None, split)
 
     def trained(self, data: str | None = None, name: str = "run", **settings: Any) -> Run:
-        """The run that was given; else the one in the folder `name` of `out`, trained to its end, or from its beginning.
+        """The run that was given; else the one in the folder `name` of `out`, trained to its end.
 
         data: what it learns, by default the job's. settings: more of `dcgan.config`, over the plan's.
         """
@@ -145,7 +145,7 @@ class Job:
             ) from error
 
     def require_own_folder(self) -> None:
-        """Raise InputError if `out` holds something that is not this experiment, begun or done with the same settings."""
+        """Raise InputError if `out` holds something else than this experiment with these settings, begun or done."""
         if not self.out.exists():
             return
         if not self.out.is_dir():

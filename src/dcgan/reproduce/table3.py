@@ -1,4 +1,4 @@
-"""Table 3: real digits classified by their nearest neighbour among labelled drawings of a class-conditional generator."""
+"""Table 3: real digits classified by their nearest neighbour among labelled drawings of a conditional generator."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from dcgan.reproduce.job import Job
 
 PAPER = {50_000: "2.98 %", 10_000_000: "1.48 %"}
 REAL = "3.1 %"
+LABELLED = "the generator knows no classes: a classifier of the real images labelled its drawings, which is not the paper's test"
 A_CLASS = 10
 """Drawings of each class in the picture."""
 
@@ -53,13 +54,7 @@ def measure(job: Job) -> Outcome:
         pictures={"All classes in turn, a column each": grid(generator.sample(A_CLASS * classes, job.seed), classes)},
         notes=(
             *job.stand_in_notes(run),
-            *(
-                ()
-                if generator.info.network.classes
-                else (
-                    "the generator knows no classes: a classifier of the real images labelled its drawings, which is not the paper's measure",
-                )
-            ),
+            *(() if generator.info.network.classes else (LABELLED,)),
             "the paper trained on 50,000 of the 60,000 training digits; here on all of them",
         ),
         protocol=job.protocol(
