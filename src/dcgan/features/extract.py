@@ -14,7 +14,7 @@ from dcgan.config import NetworkConfig
 from dcgan.device import resolve_precision, side_by_side
 from dcgan.errors import InputError
 from dcgan.features.activations import GRID, conv_maps, map_counts, pooled
-from dcgan.features.statistics import fix_statistics, needs_statistics
+from dcgan.features.statistics import BATCH, MOST_BATCHES, fix_statistics, needs_statistics
 from dcgan.images import to_float
 from dcgan.networks import build_discriminator
 from dcgan.networks.folding import ready_to_draw
@@ -102,7 +102,7 @@ def feature_extractor(
             raise InputError("images: this discriminator's batch norms want some to take their statistics from")
         require_images(images, config)
         network = fix_statistics(network, images, progress)
-        statistics = f"averaged over batches of {len(images):,} images"
+        statistics = f"averaged over batches of {min(len(images), BATCH * MOST_BATCHES):,} images"
     dtype = resolve_precision(precision, device)
     network = ready_to_draw(_plain(network, config), dtype)
     return FeatureExtractor(network, config, tuple(map_counts(network, config)), dtype, statistics)

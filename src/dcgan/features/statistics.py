@@ -15,6 +15,8 @@ from dcgan.images import to_float
 
 BATCH = 128
 """Images whose statistics are taken together, the batch size of the paper."""
+MOST_BATCHES = 100
+"""Batches that are averaged; all 468 of MNIST's change the features by 0.2 %, half of what bfloat16 does."""
 
 
 def needs_statistics(network: nn.Module) -> bool:
@@ -28,9 +30,9 @@ def fix_statistics(
 ) -> nn.Module:
     """A copy in evaluation mode whose norms beside convolutions have fixed statistics; what they had is forgotten.
 
-    images: uint8 (N, H, W, C), which pass once, in random order (folders come class by class), 128 at a time, through
-    norms that use each batch's own statistics; mean and variance of each map are averaged over the batches. What is
-    left over after the last whole batch is not used. Raises InputError for fewer than 2 images.
+    images: uint8 (N, H, W, C), of which up to 12,800 pass once, in random order (folders come class by class), 128 at a
+    time, through norms that use each batch's own statistics; mean and variance of each map are averaged over the
+    batches. What is left over after the last whole batch is not used. Raises InputError for fewer than 2 images.
     """
     if len(images) < 2:
         raise InputError(f"images: {len(images)} have no statistics to fix batch norm with; at least 2")
@@ -43,12 +45,13 @@ def fix_statistics(
     device = next(network.parameters()).device
     order = np.random.Generator(np.random.Philox(key=0)).permutation(len(images))
     size = min(BATCH, len(images))
-    for start in range(0, len(images) - size + 1, size):
+    end = min(len(images) // size, MOST_BATCHES) * size
+    for start in range(0, end, size):
         rows = np.sort(order[start : start + size])
         pixels = torch.from_numpy(images[rows]).permute(0, 3, 1, 2).to(device)
         conv_maps(network, to_float(pixels))
         if progress:
-            progress(start + size, len(images))
+            progress(start + size, end)
     for norm, own in zip(norms, seen, strict=True):
         norm._forward_pre_hooks.clear()
         means, variances = (torch.stack(list(values)).mean(0) for values in zip(*own, strict=True))

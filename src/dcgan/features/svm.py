@@ -3,27 +3,28 @@
 For each class the minimum of ½‖w‖² + ½b² + C Σ max(0, 1 - y f(x))², f(x) = w·x + b and y = ±1, which is what
 scikit-learn's LinearSVC minimises: the bias is regularised too, as the weight of one more feature that is always 1.
 
-The features stay in memory, or in a memory map, as float16 and are made float32 a block of rows at a time:
-50,000 × 28,672 take 2.9 GB. Far fewer images than features span a small space, where the same problem is solved
-sooner. All classes, all C and all folds are solved side by side; see `newton`.
+Many images are solved for by their features (`primal`), which stay in memory, or in a memory map, as float16 and are
+made float32 a block of rows at a time: 50,000 × 28,672 take 2.9 GB. A few are solved for exactly, by the products among
+them (`dual`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
 
 from dcgan.errors import InputError
-from dcgan.features.newton import ROWS, Matrix, Progress, solve
+from dcgan.features import dual, primal
+from dcgan.features.primal import Progress, block_rows
 
 TOLERANCE = 1e-3
-"""Where to stop, see `newton.solve`."""
-MOST_SPANNED = 8192
-"""Images up to which their span is used, if there are at least twice as many features: two matrices of 0.5 GB."""
+"""Where `primal.solve` stops."""
+FEW, FEW_OF_MANY = 1500, 6000
+"""Images up to which the products among them are used, in any case and with as many features or more: 0.3 GB."""
 SMALL = 2**22
-"""Numbers in a matrix up to which the arithmetic is in float64."""
+"""Features of all images together up to which the arithmetic is in float64."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,15 +36,15 @@ class LinearSVM:
     c: float
     gradient: float
     """Norm of the gradient at the end as a share of √(2 objective); the largest of the classes."""
-    passes: int
-    """Passes over the images that it took, together with the other C it was fitted beside."""
+    passes: float
+    """How many times all features were read for it; 0 if it was solved by products."""
 
     def decision(self, features: torch.Tensor) -> torch.Tensor:
         """f(x) of features (N, F) of any float type, for each class: (N, K)."""
         if features.ndim != 2 or features.shape[1] != len(self.weights):
             raise ValueError(f"features have shape {tuple(features.shape)}; this SVM wants (N, {len(self.weights)})")
-        scores = [block.to(self.weights.dtype) @ self.weights for block in features.split(ROWS)]
-        return torch.cat(scores) + self.bias
+        blocks = features.split(block_rows(features.shape[1]))
+        return torch.cat([block.to(self.weights.dtype) @ self.weights for block in blocks]) + self.bias
 
     def predict(self, features: torch.Tensor) -> torch.Tensor:
         """Class numbers int64 (N,)."""
@@ -54,28 +55,49 @@ def fit(
     features: torch.Tensor,
     labels: torch.Tensor,
     classes: int,
+    c: float,
+    *,
+    tolerance: float = TOLERANCE,
+    start: LinearSVM | None = None,
+    progress: Progress | None = None,
+) -> LinearSVM:
+    """The SVM of features (N, F), of any float type, and labels int64 (N,) in [0, classes).
+
+    start: one to begin from, which is quick if its C is near and most of its images are among these.
+    Raises InputError for a C that is not positive, and a class without images.
+    """
+    return next(fit_path(features, labels, classes, [c], tolerance=tolerance, start=start, progress=progress))
+
+
+def fit_path(
+    features: torch.Tensor,
+    labels: torch.Tensor,
+    classes: int,
     cs: Sequence[float],
     *,
     tolerance: float = TOLERANCE,
     start: LinearSVM | None = None,
     progress: Progress | None = None,
-) -> list[LinearSVM]:
-    """The SVMs at several C of features (N, F), of any float type, and labels int64 (N,) in [0, classes).
-
-    start: one to begin all of them from, which is quick if its C is near and most of its images are among these.
-    Raises InputError for a C that is not positive, and a class without images.
-    """
+) -> Iterator[LinearSVM]:
+    """As `fit`, at one C after the other: each begins where the one before it has ended."""
     _check(features, labels, classes, cs)
-    points = Points.of(features, progress)
-    targets = points.targets(labels, classes).repeat(1, len(cs))
-    begin = None if start is None or points.spanned else _stacked(start, points.matrix).repeat(1, len(cs))
-    found = solve(points.matrix, targets, points.inside(cs).repeat_interleave(classes), tolerance, begin)
-    parts = zip(cs, *(part.split(classes, -1) for part in (found.w, found.shares, found.gradient)), strict=True)
-    fitted = []
-    for c, w, shares, gradient in parts:
-        weights, bias = points.weights(features, w, shares)
-        fitted.append(LinearSVM(weights, bias, c, gradient.max().item(), found.passes))
-    return fitted
+    if by_products(len(features), features.shape[1]):
+        gram = _products(features)
+        targets = _targets(labels, classes, gram.dtype)
+        beta: torch.Tensor | None = None
+        for c in cs:
+            beta = dual.solve_all(gram, targets, c, beta)
+            weights, bias = _combined(features, beta)
+            yield LinearSVM(weights, bias, c, dual.gradient(gram, targets, c, beta), 0.0)
+        return
+    dtype = torch.float64 if features.numel() <= SMALL or features.dtype == torch.float64 else torch.float32
+    rows = primal.Rows(features, dtype, progress)
+    targets = _targets(labels, classes, dtype)
+    w = None if start is None else torch.cat([start.weights, start.bias[None]]).to(dtype)
+    for c in cs:
+        before = rows.passes
+        w, gradient = primal.solve(rows, targets, c, tolerance, w)
+        yield LinearSVM(w[:-1].clone(), w[-1].clone(), c, gradient.max().item(), rows.passes - before)
 
 
 def cross_validated(
@@ -87,104 +109,66 @@ def cross_validated(
     *,
     tolerance: float = TOLERANCE,
     progress: Progress | None = None,
-) -> torch.Tensor:
+) -> list[float]:
     """The share of images that are put into a wrong class, at each C, by SVMs fitted without their fold.
 
-    folds: the fold of each image, int64 (N,), from 0. All folds at all C are solved side by side.
-    Raises InputError as `fit` does, and for a class that is in one fold only.
+    folds: the fold of each image, int64 (N,), from 0. Raises InputError as `fit` does, and for a class all of whose
+    images are in one fold.
     """
-    number = int(folds.max()) + 1
     _check(features, labels, classes, cs)
-    for fold in range(number):
-        if not torch.bincount(labels[folds != fold], minlength=classes).all():
-            raise InputError("labels: a class has too few images for cross-validation, two a class at least")
-    points = Points.of(features, progress)
-    each = points.targets(labels, classes)
-    kept = [each * (folds != fold).to(each.dtype)[:, None] for fold in range(number)]
-    c = points.inside(cs).repeat_interleave(classes).repeat(number)
-    found = solve(points.matrix, torch.cat([fold.repeat(1, len(cs)) for fold in kept], 1), c, tolerance)
-    scores = points.scores(found.w).unflatten(1, (number, len(cs), classes))
-    predicted = scores[torch.arange(len(labels)), folds].argmax(2)  # (N, number of C)
-    return (predicted != labels[:, None]).double().mean(0)
+    wrong = [0] * len(cs)
+    few = by_products(len(features), features.shape[1])
+    gram = _products(features) if few else None
+    for fold in range(int(folds.max()) + 1):
+        kept, out = (folds != fold).nonzero().squeeze(1), (folds == fold).nonzero().squeeze(1)
+        if not torch.bincount(labels[kept], minlength=classes).all():
+            raise InputError("labels: a class is in one fold only; cross-validation wants more images of it")
+        if gram is None:
+            for i, svm in enumerate(
+                fit_path(features[kept], labels[kept], classes, cs, tolerance=tolerance, progress=progress)
+            ):
+                wrong[i] += int((svm.predict(features[out]) != labels[out]).sum())
+            continue
+        inside, across = gram[kept][:, kept], gram[out][:, kept]
+        targets, beta = _targets(labels[kept], classes, gram.dtype), None
+        for i, c in enumerate(cs):
+            beta = dual.solve_all(inside, targets, c, beta)
+            wrong[i] += int(((across @ beta).argmax(1) != labels[out]).sum())
+    return [count / len(labels) for count in wrong]
 
 
-@dataclass(frozen=True, eq=False)
-class Points:
-    """The images as the solver sees them: their features and a constant one, or points in the space that they span.
-
-    N images span N dimensions at most, and the best w is in them (the representer theorem). Only products among the
-    images matter, and the rows of L have the same, L Lᵀ = X Xᵀ + jitter. The jitter, which keeps L real when images
-    repeat, is no approximation: it adds to 1 / 2C, and is taken off there.
-    """
-
-    matrix: Matrix
-    spanned: bool
-    jitter: float
-
-    @classmethod
-    def of(cls, features: torch.Tensor, progress: Progress | None = None) -> Points:
-        """The points of features (N, F), in the way that is quicker."""
-        number, dimensions = features.shape
-        if number > MOST_SPANNED or 2 * number > dimensions:
-            return cls(Matrix(features, True, arithmetic(features), progress), False, 0.0)
-        gram = torch.ones(number, number, dtype=torch.float64)  # of the constant feature
-        dtype = torch.float64 if features.dtype == torch.float64 else torch.float32
-        for columns in features.split(1024, 1):  # short sums in float32, their sum in float64
-            some = columns.to(dtype)
-            gram += some @ some.T
-        mean = gram.diagonal().mean().item()
-        for exponent in range(-9, 0):
-            jitter = mean * 10.0**exponent
-            gram.diagonal().add_(jitter - (mean * 10.0 ** (exponent - 1) if exponent > -9 else 0.0))
-            lower, failed = torch.linalg.cholesky_ex(gram)
-            if not failed:
-                return cls(Matrix(lower.to(arithmetic(lower)), False, arithmetic(lower), progress), True, jitter)
-        raise InputError("features: some are not finite")
-
-    def targets(self, labels: torch.Tensor, classes: int) -> torch.Tensor:
-        """1 for an image's class and -1 for the others (N, K)."""
-        return (2 * torch.nn.functional.one_hot(labels, classes) - 1).to(self.matrix.dtype)
-
-    def inside(self, cs: Sequence[float]) -> torch.Tensor:
-        """The C of the solver."""
-        left = [1 / c - 2 * self.jitter for c in cs]
-        if min(left) <= 0:
-            raise InputError(f"c: {max(cs):g} is too large for features of this size; below {0.5 / self.jitter:.2g}")
-        return torch.tensor([1 / value for value in left], dtype=self.matrix.dtype)
-
-    def scores(self, w: torch.Tensor) -> torch.Tensor:
-        """x·w of all images (N, M)."""
-        return torch.cat([block @ w for _, block in self.matrix.blocks()])
-
-    def weights(
-        self, features: torch.Tensor, w: torch.Tensor, shares: torch.Tensor
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        """The weights (F, K) and the biases (K,)."""
-        if not self.spanned:
-            return w[:-1].clone(), w[-1].clone()
-        dtype = torch.float64 if features.dtype == torch.float64 else torch.float32
-        weights = torch.zeros(features.shape[1], shares.shape[1], dtype=dtype)
-        for some, share in zip(features.split(ROWS), shares.to(dtype).split(ROWS), strict=True):
-            weights.addmm_(some.to(dtype).T, share)
-        return weights, shares.sum(0).to(dtype)
+def by_products(number: int, dimensions: int) -> bool:
+    """Whether so many images are solved for by the products among them."""
+    return number <= FEW or number <= min(FEW_OF_MANY, dimensions)
 
 
-def arithmetic(matrix: torch.Tensor) -> torch.dtype:
-    """float64 for small matrices, float32 for large ones."""
-    return torch.float64 if matrix.numel() <= SMALL else torch.float32
+def _products(features: torch.Tensor) -> torch.Tensor:
+    gram = dual.products(features)
+    if not gram.isfinite().all():
+        raise InputError("features: some are not finite numbers")
+    return gram
 
 
-def _stacked(svm: LinearSVM, matrix: Matrix) -> torch.Tensor:
-    return torch.cat([svm.weights, svm.bias[None]]).to(matrix.dtype)
+def _targets(labels: torch.Tensor, classes: int, dtype: torch.dtype) -> torch.Tensor:
+    """1 for an image's class and -1 for the others (N, K)."""
+    return (2 * torch.nn.functional.one_hot(labels, classes) - 1).to(dtype)
+
+
+def _combined(features: torch.Tensor, beta: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """The weights (F, K) and biases (K,) that are the images' combinations β (N, K)."""
+    dtype = torch.float64 if features.dtype == torch.float64 else torch.float32
+    weights = torch.zeros(features.shape[1], beta.shape[1], dtype=dtype)
+    size = block_rows(features.shape[1])
+    for some, share in zip(features.split(size), beta.to(dtype).split(size), strict=True):
+        weights.addmm_(some.to(dtype).T, share)
+    return weights, beta.sum(0).to(dtype)
 
 
 def _check(features: torch.Tensor, labels: torch.Tensor, classes: int, cs: Sequence[float]) -> None:
     if features.ndim != 2 or labels.shape != features.shape[:1]:
-        raise ValueError(
-            f"features {tuple(features.shape)} and labels {tuple(labels.shape)} are not of the same images"
-        )
+        raise ValueError(f"features {tuple(features.shape)} and labels {tuple(labels.shape)} do not go together")
     if not cs or any(not 0 < c < float("inf") for c in cs):
-        raise InputError(f"c: {', '.join(f'{c:g}' for c in cs) or 'none given'}; numbers above 0")
+        raise InputError(f"c: {', '.join(f'{c:g}' for c in cs) or 'none given'}; numbers above 0 are wanted")
     counts = torch.bincount(labels, minlength=classes)
     if len(counts) > classes or not counts.all():
         raise InputError(f"labels: of {classes} classes, {int((counts == 0).sum())} have no image")
