@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from dcgan.config import LENGTHS
-from dcgan.data.source import Source, Split
-from dcgan.data.sources import find_source
+from dcgan.data.source import TAR_EXTENSIONS, Source, Split
+from dcgan.data.sources import NAMES, find_source
 from dcgan.errors import InputError, printable
 from dcgan.files import write_atomically
 from dcgan.presets import load_preset
@@ -37,6 +37,8 @@ class Job:
     scale: str
     plan: Plan
     data_given: str | None
+    test_given: str | None
+    """The held-out part of the data, where it is a file or folder of its own."""
     run_given: Path | None
     out: Path
     seed: int
@@ -73,7 +75,8 @@ class Job:
     def source(self, split: Split = "train") -> Source:
         """The data before it is decoded, of the job or of the run that was given; InputError if it is not there."""
         if self.data is not None or self.run_given is None:
-            return find_source(self.data, self.root, split)
+            held_out = split == "test" and self.test_given is not None
+            return find_source(self.test_given if held_out else self.data, self.root, split)
         settings = Run.open(self.run_given).config.data
         return find_source(settings.data, Path(settings.data_root) if settings.data_root else None, split)
 
@@ -82,9 +85,9 @@ class Job:
 
         data: what it learns, by default the job's. settings: more of `dcgan.config`, over the plan's.
         """
+        self.claim()
         if self.run_given is not None:
             return Run.open(self.run_given)
-        self.claim()
         path, settings = self.out / name, {**self.plan.settings, **settings}
         if (path / "config.yaml").is_file():
             run = Run.open(path)
@@ -93,11 +96,7 @@ class Job:
         config = load_preset(self.plan.preset).replace(
             **{"seed": self.seed, "device": self.device, "data": data or self.data or "", **settings}
         )
-        try:
-            return start_run(config, path, self.display)
-        except InputError:  # nothing has been written, and nothing of ours should be left
-            self._disclaim()
-            raise
+        return start_run(config, path, self.display)
 
     def source_of(self, run: Run) -> str:
         """What a run was trained on, in words."""
@@ -179,11 +178,22 @@ class Job:
             "settings": settings,
         }
 
-    def _disclaim(self) -> None:
-        """Take the mark back from a folder with nothing else in it."""
-        if [path.name for path in self.out.iterdir()] == [MARK]:
+    def disclaim(self) -> None:
+        """Take the mark back from a folder with nothing else in it: an input was wrong, and nothing has been done."""
+        if self.out.is_dir() and [path.name for path in self.out.iterdir()] == [MARK]:
             (self.out / MARK).unlink()
             self.out.rmdir()
+
+
+def parts(data: str) -> tuple[str, str | None]:
+    """Training and test images, if the data is a folder that holds both as zips, tars or folders; else it, and None."""
+    folder = Path(data).expanduser()
+    if data not in NAMES and folder.is_dir():
+        found = {path.name for path in folder.iterdir()}
+        for suffix in ("", ".zip", *TAR_EXTENSIONS):
+            if {f"train{suffix}", f"test{suffix}"} <= found:
+                return str(folder / f"train{suffix}"), str(folder / f"test{suffix}")
+    return data, None
 
 
 def planned(plan: Plan, numbers: Mapping[str, int], settings: Mapping[str, Any]) -> Plan:

@@ -14,7 +14,7 @@ from dcgan.reproduce.job import Job
 
 PAPER = {50_000: "2.98 %", 10_000_000: "1.48 %"}
 REAL = "3.1 %"
-LABELLED = "the generator knows no classes: a classifier of the real images labelled its drawings, which is not the paper's test"
+LABELLED = "the generator knows no classes: a classifier of the real images labelled its drawings; not the paper's test"
 A_CLASS = 10
 """Drawings of each class in the picture."""
 
@@ -26,6 +26,7 @@ def measure(job: Job) -> Outcome:
     scores = evaluate(
         run.path,
         None if job.run_given is None else job.data,
+        test=job.test_given,
         metrics=["1nn"],
         samples=job.number("samples"),
         seed=job.seed,
