@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 import dcgan
+from dcgan.errors import InputError
 from dcgan.images import grid
 from dcgan.latents import latents
 from tests.reproduce.conftest import TINY, done, record
@@ -105,3 +106,45 @@ def test_a_run_that_was_given(photos: Path, tmp_path: Path) -> None:
     assert written["protocol"]["images shown"] == 16
     assert written["protocol"]["scale"] == "of the run given"
     assert not (tmp_path / "out" / "run").exists()
+
+
+def test_forgetting_a_region(photos: Path, tmp_path: Path, few_steps: None) -> None:
+    found = done(
+        "figure6",
+        tmp_path / "out",
+        data=photos,
+        options={"region": "4,4,8,8", "classes": ("bright", "dark")},
+        numbers={"samples": 20, "shown": 6, "measure": 150},
+    )
+    written = record(found)
+    measured = written["measured"]
+    rows = {row["what"]: row for row in written["rows"]}
+    assert rows["feature maps dropped"]["paper"] == "200"
+    assert rows["feature maps dropped"]["value"] == len(measured["maps"]) > 0
+    assert rows["change of a pixel, levels of 255"]["value"] == measured["measured"]["change"]["outside"]
+    rate = rows["samples with it, by class bright,dark"]
+    assert rate["ours"] == "100.0 % → 100.0 %: falls by 0 %"  # these are all the classes there are
+    assert {"FID outside of it, pixels", "FID outside of it, classifier"} <= rows.keys()
+    sheet = np.asarray(Image.open(tmp_path / "out" / "figure6.png"))
+    drawn = dcgan.Generator.from_pretrained(tmp_path / "out" / "run").sample(6, seed=1)
+    assert np.array_equal(sheet[2:18, 2:18], drawn[0])
+    assert written["notes"][1].startswith("stand-in: what is forgotten is found by a rule")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({}, "figure6: say what is to be forgotten: --boxes FILE"),
+        ({"region": "1,1,2,2", "mask": "loops"}, "region and mask: say where the thing is in one way"),
+        ({"region": "1,1,2"}, "region: .1,1,2. is not top,left,height,width"),
+        ({"mask": "lops"}, r"mask: no 'lops'; did you mean 'loops'"),
+        ({"mask": "loops", "classes": ("blue",)}, r"classes: no class 'blue' \(there are: bright, dark\)"),
+        ({"boxes": Path("nowhere.json")}, "nowhere.json: cannot be read"),
+    ],
+)
+def test_what_cannot_be_forgotten_is_said_before_the_training(
+    options: dict[str, object], message: str, photos: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(InputError, match=message):
+        done("figure6", tmp_path / "out", data=photos, options=options)
+    assert not (tmp_path / "out").exists()
