@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import dcgan
 
-SMALL = {"images": 32, "image_size": 16, "width": 4, "latent_dim": 8, "batch_size": 8, "quiet": True}
+SMALL: dict[str, Any] = {"images": 32, "image_size": 16, "width": 4, "latent_dim": 8, "batch_size": 8, "quiet": True}
 
 
 @pytest.fixture(scope="session")

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
+from torch.nn.grad import conv2d_input
 
 from dcgan.config import Config
 from dcgan.errors import InputError
@@ -56,7 +57,7 @@ def by_hand(layers, x, place):
     grad[place] = 1.0
     for i in reversed(range(len(layers))):
         weight, padding, stride = layers[i]
-        grad = nn.grad.conv2d_input(inputs[i], weight, grad, stride, padding)
+        grad = conv2d_input(inputs[i], weight, grad, stride, padding)
         if i:
             grad = torch.where((before[i - 1] > 0) & (grad > 0), grad, torch.zeros_like(grad))
     return grad
@@ -65,6 +66,7 @@ def by_hand(layers, x, place):
 def test_guided_gradients_are_those_worked_out_by_hand():
     network = discriminator(discriminator_norm="none", channels=1, kernel_size=5)
     for conv in conv_layers(network):
+        assert conv.bias is not None
         nn.init.zeros_(conv.bias)
     layers = [(conv.weight.detach(), conv.padding, conv.stride) for conv in conv_layers(network)]
     x = noise(1, 1, 32, 32)
@@ -74,9 +76,7 @@ def test_guided_gradients_are_those_worked_out_by_hand():
         close(found, expected)
         assert found.abs().max() > 0
     plain = x.clone().requires_grad_()
-    h = plain
-    for i in range(3):
-        h = network.blocks[i][0](h) if i == 2 else network.blocks[i](h)
+    h = plain_responses(network, plain, 3, None)
     ordinary = torch.autograd.grad(h[0, 15, 2, 1], plain)[0]
     assert not torch.allclose(ordinary, guided(network, x, 3, 15, np.array([[2, 1]])))  # guidance changes something
 
@@ -102,8 +102,8 @@ def test_a_unit_that_is_not_active_passes_nothing_and_neither_does_a_negative_gr
     ):
         whole = Wrapped(nn.Sequential(*network, nn.LeakyReLU(0.2)))
         with torch.no_grad():
-            network[0].weight.copy_(torch.tensor(first).view(2, 1, 1, 1))
-            network[2].weight.copy_(torch.tensor(second).view(1, 2, 1, 1))
+            for conv, weights in zip(conv_layers(network), (first, second), strict=True):
+                conv.weight.copy_(torch.tensor(weights).view_as(conv.weight))
         assert guided(whole, torch.full((1, 1, 1, 1), image), 2, 0, np.array([[0, 0]])).item() == expected
 
 
@@ -125,7 +125,7 @@ def test_every_family_has_its_convolutions_and_responses(preset, changes, count)
     before = network(images, labels)
     assert checked_layer(network, None) == count == len(conv_layers(network))
     for layer in range(1, count + 1):
-        seen = []
+        seen: list[torch.Tensor] = []
         conv = conv_layers(network)[layer - 1]
         follower = dict(network.named_modules()).get("norm2") if preset == "paper-mnist" and layer == 2 else None
         if follower is None:
@@ -213,9 +213,11 @@ def test_the_strongest_of_a_stream_are_those_of_all_at_once(monkeypatch, k):
 def test_of_equal_responses_the_earlier_image_and_the_first_place_win(monkeypatch):
     monkeypatch.setattr("dcgan.features.guided.BATCH", 3)
     network = discriminator(discriminator_norm="none").float()
+    first = conv_layers(network)[0]
+    assert first.bias is not None
     with torch.no_grad():
-        conv_layers(network)[0].weight.zero_()  # every response is the bias
-        conv_layers(network)[0].bias.fill_(1.5)
+        first.weight.zero_()  # every response is the bias
+        first.bias.fill_(1.5)
     found = strongest(network, images_of(10), 1, (0, 2), 4)
     assert found.images.tolist() == [[0, 1, 2, 3]] * 2
     assert not found.places.any()
@@ -291,7 +293,9 @@ def test_labels_of_conditional_networks():
     conditional = of(conditional=True, classes=3)
     assert labels_for(of(), own, None, 3) is None
     assert labels_for(conditional, own, None, 3) is own
-    assert labels_for(conditional, None, 2, 3).tolist() == [2, 2, 2]
+    told = labels_for(conditional, None, 2, 3)
+    assert told is not None
+    assert told.tolist() == [2, 2, 2]
     for wrong in (None, np.array([0, 3])):
         with pytest.raises(InputError, match="give one --class"):
             labels_for(conditional, wrong, None, 3)
