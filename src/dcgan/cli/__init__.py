@@ -21,6 +21,8 @@ COMMANDS = {
     "reproduce": "the paper's tables and figures: train what is missing, our numbers beside the paper's",
     "features inspect": "what makes D's features respond, by guided back-propagation (the paper's Figure 5)",
     "features forget": "drop what G draws in boxes or a region: the maps that stand for it (the paper's Figure 6)",
+    "features extract": "write the features of a discriminator's convolutions, with the images' labels",
+    "features probe": "how well a linear classifier does on those features, beside pixels and an untrained network",
     "info": "versions, device, precision, threads and where data is looked for",
 }
 

@@ -5,20 +5,25 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
 from torch import nn
 
 from dcgan.config import NetworkConfig
+from dcgan.data.source import Split
 from dcgan.device import resolve_precision, side_by_side
-from dcgan.errors import InputError
+from dcgan.errors import InputError, printable
 from dcgan.features.activations import GRID, conv_maps, map_counts, pooled
+from dcgan.features.labelled import data_settings, packed_split
 from dcgan.features.statistics import BATCH, MOST_BATCHES, fix_statistics, needs_statistics
+from dcgan.features.store import Labelled, write_features
 from dcgan.images import to_float
 from dcgan.networks import build_discriminator
 from dcgan.networks.folding import ready_to_draw
 from dcgan.pretrained import Discriminator
+from dcgan.progress import Display
 
 Progress = Callable[[int, int], None]
 ON_CPU, ON_GPU = 64, 1024
@@ -106,6 +111,54 @@ def feature_extractor(
     dtype = resolve_precision(precision, device)
     network = ready_to_draw(_plain(network, config), dtype)
     return FeatureExtractor(network, config, tuple(map_counts(network, config)), dtype, statistics)
+
+
+def extract_to(
+    out: str | Path,
+    run: str | Path,
+    data: str | Path | None = None,
+    *,
+    split: Split = "train",
+    dtype: str = "float32",
+    recalibrate: bool = False,
+    precision: str = "fp32",
+    device: str = "auto",
+    quiet: bool = False,
+) -> tuple[int, int]:
+    """Write the features of all images of a split, and their labels, to a file or folder that `store` describes.
+
+    data: by default the images that the run was trained on. Batch norm statistics, if they are wanted, are of the
+    training split in either case. Returns (N, F). Raises InputError for wrong input.
+    """
+    out, path, display = Path(out), Path(run), Display(quiet=quiet)
+    if out.exists():
+        raise InputError(f"{out}: exists already; name another --out")
+    discriminator = Discriminator.from_pretrained(path, device)
+    settings, network = data_settings(path, data), discriminator.info.network
+    with display:
+        images = packed_split(network, settings, split, display)
+        wanted = recalibrate or needs_statistics(discriminator.network)
+        trained = packed_split(network, settings, "train", display) if wanted and split != "train" else images
+        extractor = feature_extractor(
+            discriminator,
+            trained.images,
+            recalibrate=recalibrate,
+            precision=precision,
+            progress=display.counter("batch norm statistics from"),
+        )
+        facts = {
+            "run": printable(path),
+            "images": images.source,
+            "maps": extractor.maps,
+            "grid": GRID,
+            "order": "layer, map, row, column",
+            "precision": str(extractor.dtype).removeprefix("torch."),
+            "statistics": extractor.statistics,
+        }
+        shape = (len(images.images), extractor.dimensions)
+        pieces = extractor.stream(images.images, display.counter("features of"))
+        write_features(out, pieces, Labelled(shape, dtype, images.labels, images.class_names, facts))
+    return shape
 
 
 def gathered(pieces: Iterable[torch.Tensor], n: int, dimensions: int, dtype: torch.dtype) -> torch.Tensor:

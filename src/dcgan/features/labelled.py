@@ -9,7 +9,9 @@ from pathlib import Path
 import numpy as np
 
 from dcgan.config import DataConfig, NetworkConfig
-from dcgan.data.pack import Pack
+from dcgan.data.pack import Pack, pack
+from dcgan.data.source import Split
+from dcgan.data.sources import find_source
 from dcgan.errors import InputError, printable
 from dcgan.evaluation.reference import real_images
 from dcgan.progress import Display
@@ -61,10 +63,24 @@ def data_settings(path: Path, data: str | Path | None) -> DataConfig:
     return settings
 
 
+def packed_split(network: NetworkConfig, settings: DataConfig, split: Split, display: Display) -> Pack:
+    """The images of one split at the network's size, prepared as the settings say."""
+    source = find_source(settings.data, Path(settings.data_root) if settings.data_root else None, split)
+    return pack(
+        source,
+        network.size,
+        network.image_channels,
+        resample=settings.resample,
+        workers=settings.workers or None,
+        max_skipped=settings.max_skipped,
+        progress=display.counter("packing"),
+    )
+
+
 def labelled_images(
     network: NetworkConfig, settings: DataConfig, test: str | Path | None, display: Display
 ) -> tuple[Pack, Pack]:
-    """The training and the test images at the network's size; InputError unless both have labels of the same classes."""
+    """Training and test images at the network's size; InputError unless both have labels of the same classes."""
     real = real_images(network, settings, test, display)
     if real.test is None:
         raise InputError(
@@ -94,7 +110,8 @@ def balanced_draws(
 ) -> list[np.ndarray]:
     """Image numbers of each draw, sorted: as many images of each class, from the pool, no image twice in a draw.
 
-    Draw i is the same whatever `draws` is. Raises InputError if `number` cannot be split evenly or a class is too small.
+    Draw i is the same whatever `draws` is. Raises InputError if `number` is no multiple of the classes, or a class too
+    small.
     """
     classes = len(class_names)
     if number % classes or number < classes:

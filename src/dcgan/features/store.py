@@ -1,10 +1,10 @@
 """Features on disk, written as they come, so that memory stays flat however many there are.
 
-.npz: `features` (N, F), `labels` int64 (N,), `class_names`, and `facts`, a JSON text; uncompressed. What everybody reads.
+.npz: `features` (N, F), `labels` int64 (N,), `class_names`, and `facts`, a JSON text; uncompressed. Everybody reads it.
 .safetensors: the tensors, and the rest in its header. Readers map it into memory. Any other name is a folder to make:
 features.npy, labels.npy and features.json; `np.load(…, mmap_mode="r")` reads them in place, however large. None of
-them needs pickles to be read, and all have a size that is known before the first feature, so that the header
-can be written first; formats that compress or index (HDF5, Parquet) bring a package each and shrink floats little.
+them needs pickles to be read, and of all the size is known before the first feature, so that the header can be
+written first; formats that compress or index (HDF5, Parquet) bring a package each and shrink floats little.
 """
 
 from __future__ import annotations
