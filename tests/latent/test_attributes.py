@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+from dcgan.config import Config
 from dcgan.data.pack import Pack
 from dcgan.errors import InputError
 from dcgan.evaluation.classifier import TrainedClassifier
 from dcgan.latent import attributes
-from dcgan.latent.attributes import Pick, class_number, pick, split
+from dcgan.latent.attributes import Pick, class_number, labelled_images, pick, split
 from dcgan.pretrained import Generator
+from dcgan.progress import Display
+from dcgan.run import Run
 
 
 def rows_of(part: Pack, whole: Pack) -> list[int]:
@@ -98,3 +102,20 @@ def test_an_unknown_class_is_named() -> None:
     ):
         class_number("smilig", ("neutral", "smiling"))
     assert class_number("smiling", ("neutral", "smiling")) == 1
+
+
+def test_labelled_images_are_those_of_the_run_or_given(generator: Generator, photos: Path, tmp_path: Path) -> None:
+    quiet = Display(quiet=True)
+    given = labelled_images(tmp_path / "x.safetensors", generator, photos, quiet)
+    assert given.images.shape == (40, 16, 16, 1)
+    assert given.class_names == ("bright", "dark")
+    config = Config().replace(data=photos)
+    own = Run.create(tmp_path / "own", config, {"key": given.key})
+    assert labelled_images(own.path, generator, None, quiet).key == given.key
+    changed = Run.create(tmp_path / "changed", config, {"key": "other"})
+    with pytest.raises(InputError, match=r"changed: .*40 images.* is not what it was trained on; .*--data"):
+        labelled_images(changed.path, generator, None, quiet)
+    with pytest.raises(InputError, match="--data"):
+        labelled_images(tmp_path / "x.safetensors", generator, None, quiet)
+    with pytest.raises(InputError, match=r"has no classes to pick samples by; .*--data, or pick samples by their numb"):
+        labelled_images(own.path, generator, photos / "dark", quiet)

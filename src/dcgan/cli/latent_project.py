@@ -32,7 +32,7 @@ class ProjectOptions:
     ] = None
     restarts: Annotated[int, tyro.conf.arg(metavar="N", help="From how many of 1,000 samples, the nearest.")] = 8
     steps: Annotated[int, tyro.conf.arg(metavar="N", help="Steps of each.")] = 400
-    rate: Annotated[float, tyro.conf.arg(metavar="X", help="Adam's rate; it falls along a cosine.")] = 0.1
+    rate: Annotated[float, tyro.conf.arg(metavar="X", help="Adam's rate; it falls along a cosine.")] = 0.2
     features: Annotated[
         float, tyro.conf.arg(metavar="W", help="Weight of the discriminator's features beside the pixels' 1.")
     ] = 0.0

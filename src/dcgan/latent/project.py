@@ -21,11 +21,12 @@ from dcgan.data.decode import BadImage, decode, open_image
 from dcgan.errors import InputError, printable
 from dcgan.images import to_float
 from dcgan.latents import BLOCK, latents
+from dcgan.networks.folding import ready_to_draw
 from dcgan.networks.statistics import batch_statistics, with_statistics
 from dcgan.pretrained import Discriminator, Generator, class_labels
 from dcgan.progress import Counter
 
-RESTARTS, STEPS, RATE = 8, 400, 0.1
+RESTARTS, STEPS, RATE = 8, 400, 0.2
 CANDIDATES = 1000
 Loss = Callable[[torch.Tensor], torch.Tensor]
 """Drawn images (R, C, H, W) in [-1, 1] → how far each is from the picture, (R,)."""
@@ -166,7 +167,8 @@ def _descend(
     progress: Counter | None,
 ) -> torch.Tensor:
     """Each z (R, latent_dim) at the least loss on its way; the rate falls along a cosine."""
-    network, distribution = generator.alone(), generator.info.network.latent
+    network = ready_to_draw(generator.alone(), torch.float32).requires_grad_(False)
+    distribution = generator.info.network.latent
     z = z.clone().requires_grad_()
     adam = torch.optim.Adam([z], rate)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(adam, max(1, steps))

@@ -18,7 +18,7 @@ import torch
 from dcgan.errors import InputError, printable
 from dcgan.evaluation.classifier import TrainedClassifier
 from dcgan.evaluation.neighbours import wilson
-from dcgan.latent.arithmetic import AROUND, CENTRE, NOISE, around, check_noise, draw_samples, noise_of, pixel_arithmetic
+from dcgan.latent.arithmetic import AROUND, CENTRE, NOISE, around, check_noise, noise_of, pixel_arithmetic
 from dcgan.latent.attributes import (
     CONFIDENT,
     SCANNED,
@@ -35,6 +35,8 @@ from dcgan.progress import Counter as Show
 from dcgan.progress import Display
 
 TRIALS, SAMPLES = 200, 3
+TOGETHER = 20
+"""Trials that are drawn at once: alone each would fill whole batches with a few images."""
 _SHUFFLE = 0x5417
 
 
@@ -192,25 +194,49 @@ def measure(
     """The shares of `Claim` for trials of three concepts each; `label` is A's class."""
     rng = noise_of(seed)
     hits: dict[str, list[np.ndarray]] = {}
-
-    def judged(name: str, images: np.ndarray) -> None:
-        hits.setdefault(name, []).append(judge.predict(images)[0] == label)
-
-    for done, (a, b, c) in enumerate(concepts, 1):
-        results = around(a.mean - b.mean + c.mean, noise, rng)
-        drawn = generator.draw(results, None if c.label is None else torch.full((AROUND,), c.label))
-        means = generator.draw(
-            torch.stack([a.mean, c.mean]), None if c.label is None else torch.tensor([a.label, c.label])
-        )
-        sources = [draw_samples(generator, concept) for concept in (a, b, c)]
-        judged("centres", drawn[CENTRE : CENTRE + 1])
-        judged("all_nine", drawn)
-        judged("a_means", means[:1])
-        judged("inputs", means[1:])
-        judged("a_samples", sources[0])
-        judged("input_samples", sources[2])
-        judged("pixel_results", pixel_arithmetic(*sources)[None])
-        judged("pixel_inputs", np.rint(sources[2].mean(0, keepdims=True)).astype(np.uint8))
+    for start in range(0, len(concepts), TOGETHER):
+        some = concepts[start : start + TOGETHER]
+        for name, images in _drawn(generator, some, noise, rng).items():
+            seen = judge.predict(images.reshape(-1, *images.shape[2:]))[0] == label
+            hits.setdefault(name, []).append(seen.reshape(images.shape[:2]))
         if progress:
-            progress(done, len(concepts))
-    return {name: Share.of(np.stack(parts)) for name, parts in hits.items()}
+            progress(start + len(some), len(concepts))
+    return {name: Share.of(np.concatenate(parts)) for name, parts in hits.items()}
+
+
+def _drawn(
+    generator: Generator, concepts: Sequence[tuple[Concept, ...]], noise: float, rng: np.random.Generator
+) -> dict[str, np.ndarray]:
+    """The images of some trials that are to be judged, uint8 (trials, m, H, W, C) each."""
+
+    def draw(z: list[torch.Tensor], labels: list[torch.Tensor | None]) -> np.ndarray:
+        known = [some for some in labels if some is not None]
+        images = generator.draw(torch.cat(z), torch.cat(known) if known else None)
+        return images.reshape(len(z), -1, *images.shape[1:])
+
+    def means(which: int) -> np.ndarray:
+        chosen = [trial[which] for trial in concepts]
+        return draw([one.mean[None] for one in chosen], [_labels(one, 1) for one in chosen])
+
+    def samples(which: int) -> np.ndarray:
+        return draw([trial[which].z for trial in concepts], [trial[which].labels for trial in concepts])
+
+    results = draw(
+        [around(a.mean - b.mean + c.mean, noise, rng) for a, b, c in concepts],
+        [_labels(c, AROUND) for _, _, c in concepts],
+    )
+    sources = [samples(which) for which in range(3)]
+    return {
+        "centres": results[:, CENTRE : CENTRE + 1],
+        "all_nine": results,
+        "inputs": means(2),
+        "input_samples": sources[2],
+        "a_samples": sources[0],
+        "a_means": means(0),
+        "pixel_results": np.stack([pixel_arithmetic(*trial)[None] for trial in zip(*sources, strict=True)]),
+        "pixel_inputs": np.rint(sources[2].mean(1, keepdims=True)).astype(np.uint8),
+    }
+
+
+def _labels(concept: Concept, n: int) -> torch.Tensor | None:
+    return None if concept.label is None else torch.full((n,), concept.label)
