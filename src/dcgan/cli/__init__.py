@@ -13,6 +13,8 @@ COMMANDS = {
     "train": "train a DCGAN on a folder, zip, tar or IDX files, or a data set by name",
     "sample": "draw images from a trained generator",
     "evaluate": "how near a generator's images are to real ones: FID, KID, precision, recall and more",
+    "data dedup": "find images of a set that are nearly the same",
+    "data faces": "cut the faces out of photographs",
     "info": "versions, device, precision, threads and where data is looked for",
 }
 
