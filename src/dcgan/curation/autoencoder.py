@@ -36,7 +36,7 @@ def thumbnails(images: np.ndarray) -> torch.Tensor:
     height, width = images.shape[1:3]
     side = min(height, width)
     top, left = (height - side) // 2, (width - side) // 2
-    square = torch.from_numpy(images[:, top : top + side, left : left + side]).permute(0, 3, 1, 2).float()
+    square = torch.tensor(images[:, top : top + side, left : left + side]).permute(0, 3, 1, 2).float()
     if side == SIDE:
         return square.contiguous()
     return nn.functional.interpolate(square, (SIDE, SIDE), mode="bilinear", antialias=True, align_corners=False)

@@ -31,7 +31,7 @@ def standardised(pictures: torch.Tensor) -> torch.Tensor:
 
 
 def agreement(first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
-    """How well pictures agree, pair by pair: (N, C, 32, 32) in levels, twice → (N,), 1 for the same picture, 0 for others.
+    """How well pictures agree, pair by pair: (N, C, 32, 32) in levels, twice → (N,) in [0, 1], 1 for the same picture.
 
     It is the correlation of the horizontal and vertical differences of the second picture, moved and zoomed to fit
     the first, with the first's, where both are seen. Pairs of little promise get the coarse value, below `PROMISING`.
@@ -81,17 +81,13 @@ def _correlation(a: torch.Tensor, b: torch.Tensor, place: torch.Tensor) -> torch
     """Of the edges of a and of b at its place, where both are seen: (N,) in [-1, 1]."""
     moved, seen = _moved(b, place)
     weight = -nn.functional.max_pool2d(-seen, 3, 1, 1)  # a difference wants both its neighbours seen
-    pairs = [(p * weight, q * weight) for p, q in zip(_slopes(a), _slopes(moved), strict=True)]
-    dot, one, other = (sum((u * v).flatten(1).sum(1) for u, v in some) for some in (pairs, *_selves(pairs)))
-    return dot / (one * other).sqrt().clamp_min(1e-6)
-
-
-def _selves(pairs: list[tuple[torch.Tensor, torch.Tensor]]) -> tuple[list[tuple[torch.Tensor, torch.Tensor]], ...]:
-    return [(p, p) for p, _ in pairs], [(q, q) for _, q in pairs]
+    ours, theirs = (torch.cat(_slopes(x), 1).mul(weight).flatten(1) for x in (a, moved))
+    lengths = ours.square().sum(1) * theirs.square().sum(1)
+    return (ours * theirs).sum(1) / lengths.sqrt().clamp_min(1e-6)
 
 
 def _moved(b: torch.Tensor, place: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """b at its place, and where that shows b and not what is beyond its border: (N, C, H, W), (N, 1, H, W) of 0 and 1."""
+    """b at its place (N, C, H, W), and 1 where that shows b, 0 where it is beyond the border (N, 1, H, W)."""
     side = b.shape[-1]
     matrix = torch.zeros(len(b), 2, 3)
     matrix[:, 0, 0] = matrix[:, 1, 1] = 1 + place[:, 0]

@@ -72,8 +72,9 @@ def evaluate(
         require_appendable(file)
     with display:
         settings = data_settings(run, data)
-        real = real_images(generator.info.network, settings, test, display)
-        if run and data is None and run.data.get("key", real.train.key) != real.train.key:  # imported ones have none
+        trained_on = run.data if run and data is None else {}
+        real = real_images(generator.info.network, settings, test, display, trained_on.get("left_out", ()))
+        if trained_on.get("key", real.train.key) != real.train.key:  # imported ones have none
             raise InputError(
                 f"{run}: the images of {printable(settings.data)} are not those it was trained on; "
                 "name with --data which to compare with"
