@@ -104,7 +104,7 @@ def test_a_folder_that_holds_something_else(run: Path, photos: Path, tmp_path: P
         ({"data": photos}, r"data: None there, .*photos.* asked for"),
     ):
         with pytest.raises(InputError, match=message):
-            done("figure4", tmp_path / "out", run=run, numbers=numbers, **changed)  # type: ignore[arg-type]
+            done("figure4", tmp_path / "out", run=run, numbers=numbers, **changed)
     with pytest.raises(InputError, match="experiment: figure4 there, figure5 asked for"):
         done("figure5", tmp_path / "out", run=run)
     assert (tmp_path / "out" / "figure4.png").read_bytes() == before
@@ -148,7 +148,7 @@ def test_the_command(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[st
     printed = capsys.readouterr().out
     assert "Figure 4: walks through the latent space (small)" in printed
     assert "samples walked through" in printed
-    assert "- stand-in: folder" in printed
+    assert "- the run given was trained on folder" in printed
     assert "figure4.md, figure4.json, figure4.png" in printed
     assert json.loads((tmp_path / "out" / "figure4.json").read_text())["format"] == "dcgan-reproduction-1"
     assert main(["reproduce", "figure44"]) == 2

@@ -30,7 +30,7 @@ def test_samples_after_epochs(name: str, epochs: int, photos: Path, tmp_path: Pa
     ]
     assert [row["ours"] for row in written["rows"]] == [str(epochs), "40", str(40 * epochs), "16×16×3"]
     drawn = dcgan.Generator.from_pretrained(tmp_path / "out" / "run").sample(9, seed=3)
-    assert np.array_equal(*map(np.asarray, (Image.open(tmp_path / "out" / f"{name}.png"), grid(drawn))))
+    assert np.array_equal(np.asarray(Image.open(tmp_path / "out" / f"{name}.png")), grid(drawn))
     assert written["notes"][0].startswith("stand-in: folder ")
     assert written["notes"][0].endswith("in place of the paper's 3,033,042 LSUN bedrooms")
 
@@ -57,7 +57,8 @@ def test_what_features_respond_to(photos: Path, tmp_path: Path) -> None:
     written = record(found)
     responses = [[spot["response"] for spot in feature["strongest"]] for feature in written["measured"]["trained"]]
     assert np.shape(responses) == (2, 3)
-    assert [row["value"] for row in written["rows"]] == pytest.approx(np.mean(responses, 1))
+    assert written["rows"][3]["value"] == pytest.approx(np.mean(responses))
+    assert written["rows"][1]["ours"] == "3 of 40"
     assert written["protocol"]["images_looked_at"] == 40
 
 

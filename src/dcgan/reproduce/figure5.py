@@ -20,18 +20,13 @@ def measure(job: Job) -> Outcome:
         device=job.device,
         quiet=job.display.console.quiet,
     )
-    trained, untrained = (
-        [float(values.mean()) for values in panel.strongest.responses] for panel in (found.trained, found.untrained)
-    )
+    trained, untrained = (float(panel.strongest.responses.mean()) for panel in (found.trained, found.untrained))
     return Outcome(
-        rows=tuple(
-            Row(
-                f"feature {feature}: mean of its {job.number('top')} strongest responses",
-                "by eye" if feature == 0 else "",
-                f"{ours:.2f}; untrained {theirs:.2f}",
-                ours,
-            )
-            for feature, ours, theirs in zip(found.trained.strongest.features, trained, untrained, strict=True)
+        rows=(
+            Row("features of the last convolution", "the first 6", f"the first {job.number('features')}"),
+            Row("images of maximal response, each", "", f"{job.number('top')} of {found.looked_at:,}"),
+            Row("receptive field", "", "×".join(map(str, found.field.size))),
+            Row("mean of these responses", "by eye", f"{trained:.2f}; untrained {untrained:.2f}", trained),
         ),
         pictures={
             "An untrained D on the left, the trained one on the right; below each image its gradient": found.picture()

@@ -103,24 +103,24 @@ class Job:
         return str(run.data.get("source", run.config.data.data))
 
     def stand_in_notes(self, *runs: Run) -> tuple[str, ...]:
-        """A note for every run whose images are not the paper's."""
-        return tuple(
-            f"stand-in: {printable(self.source_of(run))}, in place of the paper's {self.experiment.data}"
-            for run in runs
-            if run.config.data.data not in self.experiment.genuine
-        )
+        """A note for every run whose images are not the paper's, or not known to be."""
+        paper = self.experiment.data
+        sources = [
+            printable(self.source_of(run)) for run in runs if run.config.data.data not in self.experiment.genuine
+        ]
+        if self.run_given is not None:
+            return tuple(f"the run given was trained on {source}; the paper's on {paper}" for source in sources)
+        return tuple(f"stand-in: {source}, in place of the paper's {paper}" for source in sources)
 
     def protocol(self, run: Run, **more: Any) -> dict[str, Any]:
         """What every experiment says of its network and its data."""
         config, trained = run.config, Generator.from_pretrained(run.path, "cpu").info.trained
-        network = config.network
+        network, shape = config.network, (*config.network.size, config.network.channels)
         return {
             "scale": self.scale if self.run_given is None else "of the run given",
             "run": printable(run.path),
             "preset": config.preset,
-            "network": f"{network.family}, width {network.width}, {network.image_size}x{network.channels}".replace(
-                "x", "×"
-            ),
+            "network": f"{network.family}, width {network.width}, {'×'.join(map(str, shape))}",
             "data": self.source_of(run),
             "images shown": trained.get("images"),
             "training seed": config.training.seed,

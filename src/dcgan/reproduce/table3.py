@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 
-from dcgan.errors import InputError, printable
 from dcgan.evaluation.judge import evaluate
 from dcgan.evaluation.scores import Score
 from dcgan.images import grid
 from dcgan.pretrained import Generator
 from dcgan.reproduce.experiment import Experiment, Outcome, Plan, Row, percent
 from dcgan.reproduce.job import Job
+from dcgan.reproduce.probing import require_labels
 
 PAPER = {50_000: "2.98 %", 10_000_000: "1.48 %"}
 REAL = "3.1 %"
@@ -21,7 +21,7 @@ A_CLASS = 10
 
 def measure(job: Job) -> Outcome:
     """Draw, search, and put the same with real training images beside it."""
-    _require_test_labels(job)
+    require_labels(job.experiment.name, job.source(), job.source("test"))
     run = job.trained(conditional=True)
     scores = evaluate(
         run.path,
@@ -67,18 +67,6 @@ def measure(job: Job) -> Outcome:
         ),
         measured={"scores": [json.loads(score.to_json()) for score in scores]},
     )
-
-
-def _require_test_labels(job: Job) -> None:
-    """Raise InputError before anything is trained, if the data is not what the test wants."""
-    train = job.source()
-    if len(train.class_names) < 2:
-        raise InputError(f"data: {printable(train.description)}; table3 wants labelled images (IDX files, or mnist)")
-    test = job.source("test")
-    if test.fingerprint() == train.fingerprint():
-        raise InputError(
-            f"data: {printable(train.description)}; table3 wants a test split as well, as IDX folders and names have"
-        )
 
 
 def _text(score: Score) -> str:
