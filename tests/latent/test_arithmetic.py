@@ -11,6 +11,7 @@ from dcgan.latent.concepts import Concept, by_numbers
 from dcgan.latent.pictures import figure
 from dcgan.latents import latents
 from dcgan.pretrained import Generator
+from tests.latent.conftest import plain
 
 NUMBERS = (3, 17, 42), (0, 1, 2), (8, 9, 64)
 
@@ -20,19 +21,34 @@ def three(generator: Generator, seed: int = 5) -> tuple[Concept, Concept, Concep
     return a, b, c
 
 
+def usual(z: np.ndarray) -> np.ndarray:
+    """As long as normal z of five numbers are."""
+    return (z / (z**2).sum() ** 0.5 * 4.5**0.5).astype(np.float32)
+
+
 def test_the_result_is_plain_arithmetic(generator: Generator) -> None:
     found = arithmetic(generator, *three(generator), noise=0.25, seed=5)
     z = latents(100, 5, 5).double().numpy()
     a, b, c = (z[list(numbers)].sum(0) / 3 for numbers in NUMBERS)
-    assert np.allclose(found.z[4], a - b + c, atol=1e-6)
+    assert np.allclose(found.z[4], usual(a - b + c), atol=1e-6)
     difference = (found.z - found.z[4]).numpy()
     assert np.abs(difference).max() <= 0.25
     assert np.array_equal(np.flatnonzero(np.abs(difference).sum(1)), [0, 1, 2, 3, 5, 6, 7, 8])
     assert np.array_equal(found.images, generator.draw(found.z))
-    assert np.array_equal(found.means, generator.draw(torch.tensor(np.stack([a, b, c]), dtype=torch.float32)))
+    assert np.array_equal(found.means, generator.draw(torch.tensor(np.stack([usual(a), usual(b), usual(c)]))))
     for source, numbers in zip(found.sources, NUMBERS, strict=True):
         assert np.array_equal(source, generator.sample(100, seed=5)[list(numbers)])
     assert np.array_equal(found.pixel_means[1], np.rint(found.sources[1].mean(0)).astype(np.uint8))
+
+
+def test_uniform_sums_are_left_as_they_are() -> None:
+    generator = plain(latent="uniform")
+    a, b, c = three(generator)
+    found = arithmetic(generator, a, b, c)
+    z = latents(100, 5, 5, distribution="uniform")
+    means = torch.stack([z[list(numbers)].mean(0) for numbers in NUMBERS])
+    assert torch.allclose(found.z[4], means[0] - means[1] + means[2], atol=1e-6)
+    assert np.array_equal(found.means, generator.draw(means))
 
 
 def test_the_noise_is_uniform_and_its_own() -> None:
@@ -60,7 +76,7 @@ def test_a_class_of_its_own_for_each(classes: Generator) -> None:
     assert found.label == 2
     assert np.array_equal(found.images, classes.draw(found.z, torch.full((9,), 2)))
     assert np.array_equal(found.images[0], found.images[4])
-    means = torch.stack([a.mean, b.mean, c.mean])
+    means = torch.tensor(np.stack([usual(one.mean.double().numpy()) for one in (a, b, c)]))
     assert np.array_equal(found.means, classes.draw(means, torch.tensor([0, 0, 2])))
 
 

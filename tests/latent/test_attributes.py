@@ -91,7 +91,7 @@ def test_the_first_confident_samples_of_each_class_are_picked(
 
 def test_a_rare_class_is_named(generator: Generator, classifier: TrainedClassifier) -> None:
     with pytest.raises(
-        InputError, match=r"among 100 samples there are \d+ of 90 bright that .* 90% sure.*--confidence"
+        InputError, match=r"among 100 samples there are \d+ of 90 bright that .* 99% sure.*--confidence"
     ):
         pick(generator, classifier, {0: 1, 1: 90}, most=100)
 

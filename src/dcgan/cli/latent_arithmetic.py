@@ -5,12 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
 from dcgan.cli import DONE
 from dcgan.errors import InputError, printable
+
+if TYPE_CHECKING:
+    from dcgan.latent.trials import Claim
+    from dcgan.pretrained import Generator
+    from dcgan.progress import Display
 
 WHAT = "sample numbers (3,17,42), a class (smiling), or a .json of dcgan latent project."
 
@@ -32,7 +37,7 @@ class ArithmeticOptions:
     seed: Annotated[int, tyro.conf.arg(metavar="N", help="Whose samples the numbers are.")] = 0
     confidence: Annotated[
         float, tyro.conf.arg(metavar="P", help="How sure of a class the classifier has to be, 0 to 1.")
-    ] = 0.9
+    ] = 0.99
     trials: Annotated[
         int, tyro.conf.arg(metavar="N", help="Also measure how often the result is of A's class, in so many trials.")
     ] = 0
@@ -54,7 +59,6 @@ def run(arguments: Sequence[str]) -> int:
     from dcgan.latent.concepts import find_concepts, parse_picking
     from dcgan.latent.pictures import figure
     from dcgan.latent.saved import generator_digest, require_new, write_json
-    from dcgan.latent.trials import trials
     from dcgan.pretrained import Generator
     from dcgan.progress import Display
 
@@ -65,7 +69,7 @@ def run(arguments: Sequence[str]) -> int:
         raise InputError("trials: want a class for each of --a, --b and --c, to pick new samples of")
     generator = Generator.from_pretrained(options.run, options.device)
     with Display() as display:
-        (a, b, c), labelled = find_concepts(
+        concepts, labelled = find_concepts(
             options.run,
             generator,
             texts,
@@ -75,36 +79,22 @@ def run(arguments: Sequence[str]) -> int:
             confidence=options.confidence,
             data=options.data,
         )
+        a, b, c = concepts
         found = arithmetic(generator, a, b, c, noise=options.noise, seed=options.seed)
         save_png(options.out, figure(found))
-        for option, concept in zip(texts, found.concepts, strict=True):
-            numbers = ", ".join(map(str, concept.numbers))
-            display.say(f"{option}: {printable(concept.name)}{f' ({numbers})' if concept.confidences else ''}")
+        for option, concept in zip(texts, concepts, strict=True):
+            numbers = f" ({', '.join(map(str, concept.numbers))})" if concept.confidences else ""
+            display.say(f"{option}: {printable(concept.name)}{numbers}")
         if labelled:
-            display.say(f"the classifier that picked: {labelled.tested}")
-        claim = None
-        if options.trials:
-            claim = trials(
-                options.run,
-                [concept.name for concept in found.concepts],
-                generator=generator,
-                number=options.trials,
-                samples=options.samples_per_concept,
-                noise=options.noise,
-                seed=options.seed,
-                confidence=options.confidence,
-                data=options.data,
-                display=display,
-            )
-            for line in claim.lines():
-                display.say(line)
+            display.say(f"the classifier that picked: {labelled.reliability}")
+        claim = _claim(options, generator, [concept.name for concept in concepts], display) if options.trials else None
     if options.json:
         record = {
             "format": "dcgan-arithmetic-1",
             "generator": generator_digest(generator),
             "seed": options.seed,
             "noise": options.noise,
-            **{option: concept.record() for option, concept in zip(texts, found.concepts, strict=True)},
+            **{option: concept.record() for option, concept in zip(texts, concepts, strict=True)},
             "z": found.z.tolist(),
             "label": found.label,
             "trials": claim.record() if claim else None,
@@ -112,3 +102,24 @@ def run(arguments: Sequence[str]) -> int:
         write_json(options.json, record)
     print(f"{options.out}: samples of A, B and C, their means, and the result amid its neighbours; below, with pixels")
     return DONE
+
+
+def _claim(options: ArithmeticOptions, generator: Generator, classes: list[str], display: Display) -> Claim:
+    """The measurement, said."""
+    from dcgan.latent.trials import trials
+
+    claim = trials(
+        options.run,
+        classes,
+        generator=generator,
+        number=options.trials,
+        samples=options.samples_per_concept,
+        noise=options.noise,
+        seed=options.seed,
+        confidence=options.confidence,
+        data=options.data,
+        display=display,
+    )
+    for line in claim.lines():
+        display.say(line)
+    return claim

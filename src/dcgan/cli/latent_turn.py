@@ -42,11 +42,11 @@ class TurnOptions:
     samples_per_group: Annotated[int, tyro.conf.arg(metavar="K", help="Samples of a class that are averaged.")] = 4
     n: Annotated[int, tyro.conf.arg(aliases=["-n"], metavar="N", help="How many samples to turn.")] = 8
     steps: Annotated[int, tyro.conf.arg(metavar="N", help="Images of each.")] = 9
-    reach: Annotated[float, tyro.conf.arg(metavar="X", help="How far to either side, in lengths of the vector.")] = 0.5
+    reach: Annotated[float, tyro.conf.arg(metavar="X", help="How far to either side, in lengths of the vector.")] = 1.0
     seed: Annotated[int, tyro.conf.arg(metavar="N", help="Whose samples.")] = 0
     confidence: Annotated[
         float, tyro.conf.arg(metavar="P", help="How sure of a class the classifier has to be, 0 to 1.")
-    ] = 0.9
+    ] = 0.99
     data: Annotated[
         str | None, tyro.conf.arg(metavar="DATA", help="Labelled images; if not given, those of the training.")
     ] = None
@@ -86,7 +86,7 @@ def run(arguments: Sequence[str]) -> int:
                 (labelled.classifier.predict(turned.images[:, i])[0] == label).mean() for i in range(options.steps)
             ]
             display.say(f"the classifier sees {printable(found.end)} in " + ", ".join(f"{x:.0%}" for x in shares))
-            display.say(f"of it: {labelled.tested}")
+            display.say(f"of it: {labelled.reliability}")
     if options.save_direction:
         write_direction(options.save_direction, found)
         print(f"{options.save_direction}: the direction")

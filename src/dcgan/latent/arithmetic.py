@@ -1,8 +1,9 @@
 """Vector arithmetic on concepts: A - B + C, its neighbourhood, and the same arithmetic on pixels as the control.
 
 [paper, section 6.3.2 and Figure 7]: the z of three samples a concept are averaged, because single ones are not
-stable; the result is drawn in the centre, and around it eight more with uniform noise of ±0.25 added. Means and
-results are used as they are, for either distribution of z: of three normal z a concept, A - B + C is as long as a z.
+stable; the result is drawn in the centre, and around it eight more with uniform noise of ±0.25 added. Uniform means
+and results are used as they are, as in the paper. Normal ones are brought to the length of a z before they are drawn:
+with three samples a concept the result has it already, and with more it would be too short.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import torch
 
 from dcgan.errors import InputError
 from dcgan.latent.concepts import Concept
+from dcgan.latent.likely import typical
 from dcgan.pretrained import Generator
 
 NOISE = 0.25
@@ -53,9 +55,10 @@ def arithmetic(
     noise: the neighbours are within ±noise. Raises InputError if it is negative or not a number.
     """
     check_noise(noise)
-    z = around(a.mean - b.mean + c.mean, noise, noise_of(seed))
+    distribution = generator.info.network.latent
+    z = around(result(a, b, c, distribution), noise, noise_of(seed))
     sources = draw_samples(generator, a), draw_samples(generator, b), draw_samples(generator, c)
-    means = torch.stack([a.mean, b.mean, c.mean])
+    means = typical(torch.stack([a.mean, b.mean, c.mean]), distribution)
     labels = None if c.label is None else torch.tensor([a.label, b.label, c.label])
     pixel_means = np.stack([np.rint(images.mean(0)).astype(np.uint8) for images in sources])
     return Arithmetic(
@@ -68,6 +71,11 @@ def arithmetic(
         pixel_means,
         pixel_arithmetic(*sources),
     )
+
+
+def result(a: Concept, b: Concept, c: Concept, distribution: str) -> torch.Tensor:
+    """A - B + C of the means, (latent_dim,), as it is drawn."""
+    return typical((a.mean - b.mean + c.mean)[None], distribution)[0]
 
 
 def check_noise(noise: float) -> None:

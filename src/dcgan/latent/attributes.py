@@ -25,7 +25,7 @@ from dcgan.run import Run
 SPLIT = 1
 """Of the rule below; part of the key that a classifier is kept by."""
 MOST_TRAINED, MOST_TESTED = 50_000, 5_000
-CONFIDENT = 0.9
+CONFIDENT = 0.99
 SCANNED = 50_000
 """Samples that are looked at before a class counts as too rare."""
 

@@ -75,7 +75,7 @@ class Labelled:
 
     images: Pack
     classifier: TrainedClassifier
-    tested: Reliability
+    reliability: Reliability
 
 
 def parse_picking(text: str) -> Picking:

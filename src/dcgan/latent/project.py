@@ -20,6 +20,7 @@ from dcgan.config import NetworkConfig
 from dcgan.data.decode import BadImage, decode, open_image
 from dcgan.errors import InputError, printable
 from dcgan.images import to_float
+from dcgan.latent.likely import keep_likely
 from dcgan.latents import BLOCK, latents
 from dcgan.networks.folding import ready_to_draw
 from dcgan.networks.statistics import batch_statistics, with_statistics
@@ -130,19 +131,6 @@ def project(
 def mean_squares(images: np.ndarray, picture: np.ndarray) -> np.ndarray:
     """Mean squared difference of each of the images uint8 (N, H, W, C) from the picture, pixels in [0, 1]."""
     return np.square((images.astype(np.float32) - picture) / 255).mean((1, 2, 3))
-
-
-def keep_likely(z: torch.Tensor, distribution: str) -> torch.Tensor:
-    """z (N, latent_dim) moved to the nearest one that is likely.
-
-    Uniform: within [-1, 1]. Normal: of a length within 1.4 of √(latent_dim - ½), as 95 % are (the length of a normal
-    vector is nearly normal around that, with a variance of ½).
-    """
-    if distribution == "uniform":
-        return z.clamp(-1, 1)
-    middle = math.sqrt(z.shape[1] - 0.5)
-    lengths = z.norm(dim=1, keepdim=True).clamp_min(1e-12)
-    return z * (lengths.clamp(max(0.0, middle - 1.4), middle + 1.4) / lengths)
 
 
 def _starts(

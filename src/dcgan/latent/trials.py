@@ -18,7 +18,7 @@ import torch
 from dcgan.errors import InputError, printable
 from dcgan.evaluation.classifier import TrainedClassifier
 from dcgan.evaluation.neighbours import wilson
-from dcgan.latent.arithmetic import AROUND, CENTRE, NOISE, around, check_noise, noise_of, pixel_arithmetic
+from dcgan.latent.arithmetic import AROUND, CENTRE, NOISE, around, check_noise, noise_of, pixel_arithmetic, result
 from dcgan.latent.attributes import (
     CONFIDENT,
     SCANNED,
@@ -30,6 +30,7 @@ from dcgan.latent.attributes import (
     split,
 )
 from dcgan.latent.concepts import Concept, from_picks
+from dcgan.latent.likely import typical
 from dcgan.pretrained import Generator
 from dcgan.progress import Counter as Show
 from dcgan.progress import Display
@@ -208,6 +209,7 @@ def _drawn(
     generator: Generator, concepts: Sequence[tuple[Concept, ...]], noise: float, rng: np.random.Generator
 ) -> dict[str, np.ndarray]:
     """The images of some trials that are to be judged, uint8 (trials, m, H, W, C) each."""
+    distribution = generator.info.network.latent
 
     def draw(z: list[torch.Tensor], labels: list[torch.Tensor | None]) -> np.ndarray:
         known = [some for some in labels if some is not None]
@@ -216,13 +218,13 @@ def _drawn(
 
     def means(which: int) -> np.ndarray:
         chosen = [trial[which] for trial in concepts]
-        return draw([one.mean[None] for one in chosen], [_labels(one, 1) for one in chosen])
+        return draw([typical(one.mean[None], distribution) for one in chosen], [_labels(one, 1) for one in chosen])
 
     def samples(which: int) -> np.ndarray:
         return draw([trial[which].z for trial in concepts], [trial[which].labels for trial in concepts])
 
     results = draw(
-        [around(a.mean - b.mean + c.mean, noise, rng) for a, b, c in concepts],
+        [around(result(a, b, c, distribution), noise, rng) for a, b, c in concepts],
         [_labels(c, AROUND) for _, _, c in concepts],
     )
     sources = [samples(which) for which in range(3)]

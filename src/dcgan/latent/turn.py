@@ -20,8 +20,8 @@ from dcgan.pretrained import Generator
 
 GROUP = 4
 ROWS, STEPS = 8, 9
-REACH = 0.5
-"""How far to either side, in lengths of the vector: from end to end it is once the vector."""
+REACH = 1.0
+"""How far to either side, in lengths of the vector."""
 
 
 @dataclass(frozen=True, eq=False)
