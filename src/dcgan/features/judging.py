@@ -84,11 +84,13 @@ class Space:
     cs: tuple[float, ...]
     name: str
 
+    def places(self, which: np.ndarray) -> torch.Tensor:
+        """Where the features of training images are, by the images' numbers."""
+        return torch.from_numpy(np.searchsorted(self.job.wanted, which))
+
     def few(self, which: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
-        """Features and labels of training images by their numbers."""
-        places = np.searchsorted(self.job.wanted, which)
-        features = self.train if len(which) == len(self.train) else self.train[torch.from_numpy(places)]
-        return features, torch.from_numpy(labels_of(self.job.train)[which])
+        """Features, copied, and labels of training images by their numbers."""
+        return self.train[self.places(which)], torch.from_numpy(labels_of(self.job.train)[which])
 
     def wrong(self, svms: Sequence[svm.LinearSVM], features: torch.Tensor, labels: torch.Tensor) -> list[float]:
         """The share of wrongly classed images by each SVM, all looked up in one pass."""
@@ -120,29 +122,32 @@ class Space:
     def with_all(self) -> tuple[list[float], list[float], list[dict[str, Any]]]:
         """As `with_few`, of all training images: those that chose C are trained on too in the end."""
         job = self.job
-        features, labels = self.few(job.draws[0])
+        labels = torch.from_numpy(labels_of(job.train)[job.wanted])
         if job.protocol.choose == "cv":
-            tried = self._by_folds(features, labels)
-            start = None
+            tried, start = self._by_folds(self.train, labels), None
         else:
-            path = []
-            for fitted in svm.fit_path(
-                features, labels, job.classes, self.cs, tolerance=ROUGH, progress=self._progress("choosing C")
-            ):
-                path.append(fitted)
-            tried = self.wrong(path, *self.few(job.validation))
-            start = path[int(np.argmin(tried))]
+            tried, start = self._by_validation(labels)
         best = int(np.argmin(tried))
-        final = svm.fit(
-            *self.few(job.wanted),
-            job.classes,
-            self.cs[best],
-            tolerance=FINE,
-            start=start,
-            progress=self._progress("fitting"),
-        )
+        progress = self._progress("fitting")
+        final = svm.fit(self.train, labels, job.classes, self.cs[best], tolerance=FINE, start=start, progress=progress)
         errors = self.wrong([final], self.test, torch.from_numpy(labels_of(job.test)))
         return errors, [self.cs[best]], self._tried(tried)
+
+    def _by_validation(self, labels: torch.Tensor) -> tuple[list[float], svm.LinearSVM | None]:
+        """Validation errors at rising C, until they rise twice in a row, and the best SVM."""
+        job, tried = self.job, list[float]()
+        best: svm.LinearSVM | None = None
+        held_out, progress = self.few(job.validation), self._progress("choosing C")
+        pool = self.places(job.pool)
+        for fitted in svm.fit_path(
+            self.train, labels, job.classes, self.cs, which=pool, tolerance=ROUGH, progress=progress
+        ):
+            tried += self.wrong([fitted], *held_out)
+            if tried[-1] == min(tried):
+                best = fitted
+            elif len(tried) > 2 and tried[-1] > tried[-2] > tried[-3]:
+                break
+        return tried, best
 
     def _by_folds(self, features: torch.Tensor, labels: torch.Tensor) -> list[float]:
         protocol = self.job.protocol
@@ -153,13 +158,20 @@ class Space:
         )
 
     def _progress(self, doing: str) -> svm.Progress:
+        counters: dict[int, Any] = {}
+
         def show(passes: int, done: int, total: int) -> None:
-            self.job.display.counter(f"{self.name}: {doing}, pass {passes + 1},")(done, total)
+            if passes not in counters:
+                counters.clear()
+                counters[passes] = self.job.display.counter(f"{self.name}: {doing}, pass {passes + 1},")
+            counters[passes](done, total)
 
         return show
 
     def _tried(self, errors: Any) -> list[dict[str, Any]]:
-        return [{"c": c, "error": float(error)} for c, error in zip(self.cs, errors, strict=True)]
+        return [
+            {"c": c, "error": float(error)} for c, error in zip(self.cs, errors, strict=False)
+        ]  # not all may be tried
 
 
 def labels_of(images: Pack) -> np.ndarray:

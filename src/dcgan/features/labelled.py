@@ -18,8 +18,8 @@ from dcgan.progress import Display
 from dcgan.run import Run
 
 _Z = 1.959964
-_T = (12.7062, 4.30265, 3.18245, 2.77645)
-"""Student's t at 97.5 % for 1 to 4 degrees of freedom."""
+_T = (12.7062, 4.30265, 3.18245, 2.77645, 2.57058, 2.44691)
+"""Student's t at 97.5 % for 1 to 6 degrees of freedom."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class Spread:
 
 
 def student_t(freedom: int) -> float:
-    """The 97.5 % quantile of Student's t, to 0.001 (Fisher's expansion beyond 4 degrees of freedom)."""
+    """The 97.5 % quantile of Student's t, to 0.001 (Fisher's expansion beyond 6 degrees of freedom)."""
     if freedom <= len(_T):
         return _T[freedom - 1]
     terms = (

@@ -97,7 +97,9 @@ def train_supervised(
         network = SupervisedNetwork(config, classes, trial.dropout).to(memory_format=torch.channels_last).to(device)
         _train(network, images, labels, trial, steps, seed, device, progress)
     if needs_statistics(network.trunk):
-        network.trunk = fix_statistics(network.trunk, images)
+        rng = np.random.Generator(np.random.Philox(key=seed))
+        seen = _moved(torch.tensor(images).permute(0, 3, 1, 2), trial.shift, rng)  # as in training
+        network.trunk = fix_statistics(network.trunk, seen.permute(0, 2, 3, 1).numpy())
     return network.eval()
 
 
@@ -119,7 +121,7 @@ def _train(
     network.train()
     for step, (pixels, wanted) in enumerate(itertools.islice(batches, steps), 1):
         assert wanted is not None
-        pixels = _moved(pixels.to(device), trial.shift, rng) if trial.shift else pixels.to(device)
+        pixels = _moved(pixels.to(device), trial.shift, rng)
         with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
             logits = network(pixels)
         adam.zero_grad()
@@ -132,6 +134,8 @@ def _train(
 
 def _moved(pixels: torch.Tensor, furthest: int, rng: np.random.Generator) -> torch.Tensor:
     """Each image moved by its own number of pixels, its edge repeated."""
+    if not furthest:
+        return pixels
     height, width = pixels.shape[2:]
     padded = nn.functional.pad(pixels.float(), [furthest] * 4, mode="replicate").to(pixels.dtype)
     places = rng.integers(0, 2 * furthest + 1, (len(pixels), 2))

@@ -75,15 +75,22 @@ def fit_path(
     classes: int,
     cs: Sequence[float],
     *,
+    which: torch.Tensor | None = None,
     tolerance: float = TOLERANCE,
     start: LinearSVM | None = None,
     progress: Progress | None = None,
 ) -> Iterator[LinearSVM]:
-    """As `fit`, at one C after the other: each begins where the one before it has ended."""
-    _check(features, labels, classes, cs)
-    if by_products(len(features), features.shape[1]):
+    """As `fit`, at one C after the other: each begins where the one before it has ended.
+
+    which: numbers (n,) of the images to train on, by default all; the others are left where they are, which takes no
+    memory for a copy.
+    """
+    used = labels if which is None else labels[which]
+    _check(features, labels, classes, cs, used)
+    if by_products(len(used), features.shape[1]):
+        features = features if which is None else features[which]
         gram = _products(features)
-        targets = _targets(labels, classes, gram.dtype)
+        targets = _targets(used, classes, gram.dtype)
         beta: torch.Tensor | None = None
         for c in cs:
             beta = dual.solve_all(gram, targets, c, beta)
@@ -93,6 +100,8 @@ def fit_path(
     dtype = torch.float64 if features.numel() <= SMALL or features.dtype == torch.float64 else torch.float32
     rows = primal.Rows(features, dtype, progress)
     targets = _targets(labels, classes, dtype)
+    if which is not None:
+        targets *= torch.zeros(len(labels), 1, dtype=dtype).index_fill_(0, which, 1.0)
     w = None if start is None else torch.cat([start.weights, start.bias[None]]).to(dtype)
     for c in cs:
         before = rows.passes
@@ -115,18 +124,16 @@ def cross_validated(
     folds: the fold of each image, int64 (N,), from 0. Raises InputError as `fit` does, and for a class all of whose
     images are in one fold.
     """
-    _check(features, labels, classes, cs)
+    _check(features, labels, classes, cs, labels)
     wrong = [0] * len(cs)
-    few = by_products(len(features), features.shape[1])
-    gram = _products(features) if few else None
+    gram = _products(features) if by_products(len(features), features.shape[1]) else None
     for fold in range(int(folds.max()) + 1):
         kept, out = (folds != fold).nonzero().squeeze(1), (folds == fold).nonzero().squeeze(1)
         if not torch.bincount(labels[kept], minlength=classes).all():
             raise InputError("labels: a class is in one fold only; cross-validation wants more images of it")
         if gram is None:
-            for i, svm in enumerate(
-                fit_path(features[kept], labels[kept], classes, cs, tolerance=tolerance, progress=progress)
-            ):
+            path = fit_path(features, labels, classes, cs, which=kept, tolerance=tolerance, progress=progress)
+            for i, svm in enumerate(path):
                 wrong[i] += int((svm.predict(features[out]) != labels[out]).sum())
             continue
         inside, across = gram[kept][:, kept], gram[out][:, kept]
@@ -164,11 +171,13 @@ def _combined(features: torch.Tensor, beta: torch.Tensor) -> tuple[torch.Tensor,
     return weights, beta.sum(0).to(dtype)
 
 
-def _check(features: torch.Tensor, labels: torch.Tensor, classes: int, cs: Sequence[float]) -> None:
+def _check(features: torch.Tensor, labels: torch.Tensor, classes: int, cs: Sequence[float], used: torch.Tensor) -> None:
     if features.ndim != 2 or labels.shape != features.shape[:1]:
         raise ValueError(f"features {tuple(features.shape)} and labels {tuple(labels.shape)} do not go together")
     if not cs or any(not 0 < c < float("inf") for c in cs):
         raise InputError(f"c: {', '.join(f'{c:g}' for c in cs) or 'none given'}; numbers above 0 are wanted")
-    counts = torch.bincount(labels, minlength=classes)
-    if len(counts) > classes or not counts.all():
+    counts = torch.bincount(used, minlength=classes)
+    if len(counts) > classes:
+        raise ValueError(f"labels go up to {len(counts) - 1}; of {classes} classes the last is {classes - 1}")
+    if not counts.all():
         raise InputError(f"labels: of {classes} classes, {int((counts == 0).sum())} have no image")

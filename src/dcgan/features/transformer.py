@@ -10,7 +10,7 @@ import torch
 
 from dcgan.config import NetworkConfig
 from dcgan.errors import InputError
-from dcgan.features.extract import FeatureExtractor, feature_extractor
+from dcgan.features.extract import FeatureExtractor, feature_extractor, require_images
 from dcgan.features.statistics import needs_statistics
 from dcgan.pretrained import Discriminator
 
@@ -56,6 +56,7 @@ class DiscriminatorFeatures(TransformerMixin, BaseEstimator):
         """Load the discriminator and, if need be, take its norms' statistics from the images."""
         discriminator = self._discriminator()
         images = as_images(X, discriminator.info.network)
+        require_images(images, discriminator.info.network)
         self.extractor_ = self._extractor(discriminator, images)
         return self
 
