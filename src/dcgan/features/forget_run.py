@@ -13,7 +13,7 @@ from dcgan.errors import InputError, nearest, printable
 from dcgan.evaluation.classifier import TrainedClassifier, load_classifier
 from dcgan.features.boxes import read_boxes
 from dcgan.features.forget import Forgetting, Masks, Samples, doubling, forget, to_dict, without
-from dcgan.features.forgotten import Forgotten, Judge, Look, forgotten, pixels
+from dcgan.features.forgotten import Forgotten, Judge, Look, forgotten, pixels, require_enough
 from dcgan.features.masks import mask_named, parse_region
 from dcgan.features.training_images import training_images
 from dcgan.images import grid
@@ -94,6 +94,8 @@ def forget_run(
         raise InputError("say where the thing is by one of --boxes, --region and --mask")
     if shown < 1:
         raise InputError(f"shown: {shown} samples make no picture; at least 1")
+    if measure is not None:
+        require_enough(measure)
     generator = Generator.from_pretrained(path, device)
     doubling(generator.network, scale)
     with display:
@@ -114,23 +116,25 @@ def forget_run(
             generator, chosen, learn_from, scale=scale, maps=maps, l2=l2, progress=display.counter("learning from")
         )
         edited = without(generator, forgetting)
-        measured = measure and forgotten(
-            generator,
-            edited,
-            masks,
-            chosen if thing.boxes else None,
-            judges,
-            looks,
-            samples=measure,
-            seed=chosen.seed + 1,
-            label=chosen.label,
-            truncation=chosen.truncation,
-            progress=display.counter("drawing"),
-        )
+        measured = None
+        if measure is not None:
+            measured = forgotten(
+                generator,
+                edited,
+                masks,
+                chosen if thing.boxes else None,
+                judges,
+                looks,
+                samples=measure,
+                seed=chosen.seed + 1,
+                label=chosen.label,
+                truncation=chosen.truncation,
+                progress=display.counter("drawing"),
+            )
     pair = [
         g.sample(shown, chosen.seed + 1, label=chosen.label, truncation=chosen.truncation) for g in (generator, edited)
     ]
-    return Forgot(printable(path), thing, chosen, forgetting, edited, side_by_side(*pair), measured or None)
+    return Forgot(printable(path), thing, chosen, forgetting, edited, side_by_side(*pair), measured)
 
 
 def _where(
