@@ -167,13 +167,14 @@ def test_a_map_that_marks_the_place_is_the_one_that_is_dropped():
     layer = doubling(whole.network, 2)
     with torch.no_grad():
         layer.weight.mul_(1e-3)
-        layer.weight[4] = 0.5
-    found = forget(whole, Samples(tuple(range(64))), lambda _, images: images[..., 0] > 200, l2=1e-3)
+        layer.weight[4] = 5.0
+    found = forget(
+        whole, Samples(tuple(range(64))), lambda _, images: images[..., 0] > np.percentile(images, 80), l2=1e-3
+    )
     assert found.maps[0] == 4
-    assert found.accuracy > 0.9
+    assert found.weights[4] > 5 * np.delete(found.weights, 4).max()
     edited = without(whole, forgetting(2, found.maps[:1]))
-    assert whole.sample(64).mean() > 150
-    assert abs(edited.sample(64).mean() - 127.5) < 5
+    assert edited.sample(64).std() < whole.sample(64).std() / 10
 
 
 def test_maps_that_never_change_have_no_weight():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +12,8 @@ import numpy as np
 from dcgan.errors import InputError, nearest, printable
 from dcgan.evaluation.classifier import TrainedClassifier, load_classifier
 from dcgan.features.boxes import read_boxes
-from dcgan.features.forget import Forgetting, Masks, Samples, doubling, forget, to_dict, without
-from dcgan.features.forgotten import Forgotten, Judge, Look, forgotten, pixels
+from dcgan.features.forget import Forgetting, Masks, Samples, doubling, drawn, forget, to_dict, without
+from dcgan.features.forgotten import Forgotten, Judge, Look, forgotten, pixels, require_enough
 from dcgan.features.masks import mask_named, parse_region
 from dcgan.features.training_images import training_images
 from dcgan.images import grid
@@ -24,6 +24,8 @@ FORMAT = "dcgan-forget-1"
 SAMPLES = 150
 """The paper's."""
 COLUMNS = 10
+LOOKED_AT = 50
+"""Samples looked at for each that is shown."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,8 @@ class Forgot:
     samples: Samples
     forgetting: Forgetting
     edited: Generator
+    shown: tuple[int, ...]
+    """Numbers of the samples in the picture, of the next seed."""
     picture: np.ndarray
     """uint8 (H', W', C): rows of ten samples as drawn, and below each the same without the maps."""
     measured: Forgotten | None
@@ -60,6 +64,7 @@ class Forgot:
             "model": self.model,
             "thing": thing,
             "learned_from": samples,
+            "shown": list(self.shown),
             **to_dict(self.forgetting),
             "measured": measured,
         }
@@ -86,7 +91,8 @@ def forget_run(
 
     samples: how many, by default 150; with boxes the file says which. measure: on how many samples, if at all: the
     share that still has the thing, by the mask and by the classifier of `thing.part`, and what became of the rest
-    (`forgotten`). data: what that classifier is trained on, by default the run's. Other options as of `forget`.
+    (`forgotten`). shown: samples in the picture, the first of the next seed that have the thing, by the same judges.
+    data: what that classifier is trained on, by default the run's. Other options as of `forget`.
     Raises InputError for wrong input.
     """
     path, display = Path(model), Display(quiet=quiet)
@@ -94,6 +100,8 @@ def forget_run(
         raise InputError("say where the thing is by one of --boxes, --region and --mask")
     if shown < 1:
         raise InputError(f"shown: {shown} samples make no picture; at least 1")
+    if measure is not None:
+        require_enough(measure)
     generator = Generator.from_pretrained(path, device)
     doubling(generator.network, scale)
     with display:
@@ -114,23 +122,37 @@ def forget_run(
             generator, chosen, learn_from, scale=scale, maps=maps, l2=l2, progress=display.counter("learning from")
         )
         edited = without(generator, forgetting)
-        measured = measure and forgotten(
-            generator,
-            edited,
-            masks,
-            chosen if thing.boxes else None,
-            judges,
-            looks,
-            samples=measure,
-            seed=chosen.seed + 1,
-            label=chosen.label,
-            truncation=chosen.truncation,
-            progress=display.counter("drawing"),
-        )
-    pair = [
-        g.sample(shown, chosen.seed + 1, label=chosen.label, truncation=chosen.truncation) for g in (generator, edited)
-    ]
-    return Forgot(printable(path), thing, chosen, forgetting, edited, side_by_side(*pair), measured or None)
+        measured = None
+        if measure is not None:
+            measured = forgotten(
+                generator,
+                edited,
+                masks,
+                chosen if thing.boxes else None,
+                judges,
+                looks,
+                samples=measure,
+                seed=chosen.seed + 1,
+                label=chosen.label,
+                truncation=chosen.truncation,
+                progress=display.counter("drawing"),
+            )
+        wanted = _with_it(generator, chosen, list(judges.values()), shown)
+        pair = [np.concatenate([images for _, images, _ in drawn(g, wanted, scale)]) for g in (generator, edited)]
+    return Forgot(printable(path), thing, chosen, forgetting, edited, wanted.numbers, side_by_side(*pair), measured)
+
+
+def _with_it(generator: Generator, learned_from: Samples, judges: list[Judge], shown: int) -> Samples:
+    """The first `shown` samples of the next seed that all judges find the thing in as they were drawn.
+
+    Of the first 50 a picture, and if too few of those have it the first others too.
+    """
+    where = replace(learned_from, seed=learned_from.seed + 1)
+    if not judges:
+        return replace(where, numbers=tuple(range(shown)))
+    images = generator.sample(LOOKED_AT * shown, where.seed, label=where.label, truncation=where.truncation)
+    has = np.all([judge(images) for judge in judges], 0)
+    return replace(where, numbers=tuple(np.sort(np.argsort(~has, kind="stable")[:shown]).tolist()))
 
 
 def _where(

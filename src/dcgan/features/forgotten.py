@@ -14,6 +14,8 @@ from dcgan.evaluation.fidelity import Z, frechet, statistics
 from dcgan.features.forget import Masks, Samples, drawn
 from dcgan.pretrained import Generator
 
+FEWEST = 100
+"""Samples that a measurement wants."""
 GREY = 128
 """Level of what is masked out."""
 GRID = 8
@@ -123,6 +125,12 @@ def distance(
     return Distance(name, *(frechet(of, kind[2]) for kind in (outside, whole) for of in kind[:2]))
 
 
+def require_enough(samples: int) -> None:
+    """InputError for fewer samples than can be measured."""
+    if samples < FEWEST:
+        raise InputError(f"measure: {samples} samples say nothing; at least {FEWEST}")
+
+
 def forgotten(
     generator: Generator,
     edited: Generator,
@@ -141,10 +149,9 @@ def forgotten(
 
     masks: where the thing is. boxed: the samples that masks are known for, if not for all; changes are then measured
     on them, and there are no distances. judges and looks: by name, what finds the thing, and kinds of features.
-    progress counts the images drawn. Raises InputError for fewer than 100 samples, or as few as features.
+    progress counts the images drawn. Raises InputError for fewer than 100 samples.
     """
-    if samples < 100:
-        raise InputError(f"measure: {samples} samples say nothing; at least 100")
+    require_enough(samples)
 
     total, done = samples * (2 if boxed else 3), 0
 
