@@ -95,7 +95,7 @@ def test_a_turn_vector_arrives(photos: Path, tmp_path: Path) -> None:
     vector = z[measured["to"]].mean(0) - z[measured["from"]].mean(0)
     assert np.allclose(vector, measured["vector"], atol=1e-6)
     assert [row["value"] for row in written["rows"]] == measured["shares"]
-    assert measured["steps"] == [-0.5, -0.25, 0, 0.25, 0.5]
+    assert measured["steps"] == [-1, -0.5, 0, 0.5, 1]
     assert np.asarray(Image.open(tmp_path / "out" / "figure8.png")).shape == (8 * 18 + 2, 5 * 18 + 2, 3)
     assert "from bright to dark" in written["notes"][1]
 
@@ -127,8 +127,9 @@ def test_forgetting_a_region(photos: Path, tmp_path: Path, few_steps: None) -> N
     assert rate["ours"] == "100.0 % → 100.0 %: falls by 0 %"  # these are all the classes there are
     assert {"FID outside of it, pixels", "FID outside of it, classifier"} <= rows.keys()
     sheet = np.asarray(Image.open(tmp_path / "out" / "figure6.png"))
-    drawn = dcgan.Generator.from_pretrained(tmp_path / "out" / "run").sample(6, seed=1)
-    assert np.array_equal(sheet[2:18, 2:18], drawn[0])
+    drawn = dcgan.Generator.from_pretrained(tmp_path / "out" / "run").sample(1 + max(measured["shown"]), seed=1)
+    assert len(measured["shown"]) == 6
+    assert np.array_equal(sheet[2:18, 2:18], drawn[measured["shown"][0]])
     assert written["notes"][1].startswith("stand-in: what is forgotten is found by a rule")
 
 
@@ -148,4 +149,6 @@ def test_what_cannot_be_forgotten_is_said_before_the_training(
 ) -> None:
     with pytest.raises(InputError, match=message):
         done("figure6", tmp_path / "out", data=photos, options=options)
+    with pytest.raises(InputError, match="measure: 99 samples say nothing"):
+        done("figure6", tmp_path / "out", data=photos, numbers={"measure": 99})
     assert not (tmp_path / "out").exists()

@@ -7,6 +7,7 @@ from pathlib import Path
 from dcgan.errors import InputError
 from dcgan.features.boxes import read_boxes
 from dcgan.features.forget_run import Forgot, Thing, forget_run
+from dcgan.features.forgotten import require_enough
 from dcgan.features.masks import mask_named, parse_region
 from dcgan.reproduce.experiment import Experiment, Outcome, Row, percent
 from dcgan.reproduce.job import Job
@@ -21,6 +22,7 @@ ANY_SIZE = (2**40, 2**40)
 
 def measure(job: Job) -> Outcome:
     """Find the maps that stand for it, drop them, and measure what is gone and what became of the rest."""
+    require_enough(job.number("measure"))
     thing = _thing(job)
     run = job.trained()
     found = forget_run(
@@ -36,7 +38,7 @@ def measure(job: Job) -> Outcome:
     )
     return Outcome(
         rows=(*_learned(found), *_measured(found)),
-        pictures={"Samples as drawn, and below each row the same without the maps": found.picture},
+        pictures={"Samples that have it as drawn, and below each row the same without the maps": found.picture},
         notes=(*job.stand_in_notes(run), *_stand_in(thing)),
         protocol=job.protocol(run, **_where(thing), shown_and_measured=f"seed {found.samples.seed + 1}"),
         measured=found.to_dict(),

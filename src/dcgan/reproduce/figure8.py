@@ -57,7 +57,7 @@ def measure(job: Job) -> Outcome:
         notes=(
             *job.stand_in_notes(run),
             f"stand-in: the vector leads from {start} to {end}, the paper's from looking left to looking right",
-            f"of the classifier: {labelled.tested}",
+            f"of the classifier: {labelled.reliability}",
         ),
         protocol=job.protocol(
             run, labels=images.source, samples_a_group=job.number("samples"), turned=job.number("turned")
