@@ -162,6 +162,12 @@ def test_the_command(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[st
         == 2
     )
     assert "classes: 2 are named" in capsys.readouterr().err
+    assert main(["reproduce", "figure4", "--run", str(run), "--numbers", "points=x", "--out", str(tmp_path / "x")]) == 2
+    assert "numbers: 'points' has no whole number" in capsys.readouterr().err
+    shorter = ["--numbers", "points=3, steps=2", "--out", str(tmp_path / "y")]
+    assert main(["reproduce", "figure4", "--run", str(run), *shorter]) == 0
+    assert "samples walked through" in capsys.readouterr().out
+    assert json.loads((tmp_path / "y" / "figure4.json").read_text())["rows"][0]["ours"] == "3"
 
 
 def test_the_command_says_how_to_go_on(

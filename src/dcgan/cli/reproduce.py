@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 import tyro
 
 from dcgan.cli import DONE, INTERRUPTED
-from dcgan.errors import printable
+from dcgan.errors import InputError, printable
 from dcgan.reproduce import NAMES, find_name, reproduce
 
 
@@ -35,6 +35,10 @@ class ReproduceOptions:
         Path | None, tyro.conf.arg(metavar="FOLDER", help="Where to write; reproductions/NAME if not given.")
     ] = None
     minutes: Annotated[float | None, tyro.conf.arg(metavar="X", help="Train for so long, not as planned.")] = None
+    numbers: Annotated[
+        str | None,
+        tyro.conf.arg(metavar="LIST", help="How much is measured, not as planned: samples=10,trials=50; see the docs."),
+    ] = None
     seed: Annotated[int, tyro.conf.arg(metavar="N", help="Of the training, the samples and the choices.")] = 0
     device: Annotated[Literal["auto", "cpu", "cuda", "mps"], tyro.conf.arg(help="Where to compute.")] = "auto"
     classes: Annotated[
@@ -71,6 +75,7 @@ def run(arguments: Sequence[str]) -> int:
                 "region": options.region,
                 "mask": options.mask,
             },
+            numbers=_numbers(options.numbers),
             **settings,
         )
     except KeyboardInterrupt as interrupt:
@@ -84,3 +89,11 @@ def run(arguments: Sequence[str]) -> int:
     written = [f"{options.name}.md", f"{options.name}.json", *(path.name for path in done.files.values())]
     print(f"{printable(done.out)}: {', '.join(written)}")
     return DONE
+
+
+def _numbers(text: str | None) -> dict[str, int]:
+    """ "samples=10,trials=50" → {"samples": 10, "trials": 50}."""
+    parts = [part.partition("=") for part in (text or "").split(",") if part.strip()]
+    if wrong := [name for name, _, number in parts if not (number.strip().isascii() and number.strip().isdecimal())]:
+        raise InputError(f"numbers: {printable(wrong[0])!r} has no whole number; wants NAME=N,NAME=N")
+    return {name.strip(): int(number) for name, _, number in parts}

@@ -45,7 +45,12 @@ def measure(job: Job) -> Outcome:
             Row(f"{a} - {b} + {c}: judged {a}", "one, by eye", str(claim.centres).strip(), claim.centres.value),
             Row("… and its eight neighbours", "eight, by eye", str(claim.all_nine).strip(), claim.all_nine.value),
             Row(f"{c}, the inputs, mean z: judged {a}", "", str(claim.inputs).strip(), claim.inputs.value),
-            Row("the same with pixels", "fails, by eye", str(claim.pixel_results).strip(), claim.pixel_results.value),
+            Row(
+                "the same with pixels",
+                "noisy overlap, by eye",
+                str(claim.pixel_results).strip(),
+                claim.pixel_results.value,
+            ),
             Row(f"{c}, the inputs, mean pixels", "", str(claim.pixel_inputs).strip(), claim.pixel_inputs.value),
             Row("the judge on held-out images", "", percent(claim.judge.accuracy), claim.judge.accuracy),
         ),
