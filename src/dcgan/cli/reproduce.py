@@ -42,7 +42,11 @@ class ReproduceOptions:
     seed: Annotated[int, tyro.conf.arg(metavar="N", help="Of the training, the samples and the choices.")] = 0
     device: Annotated[Literal["auto", "cpu", "cuda", "mps"], tyro.conf.arg(help="Where to compute.")] = "auto"
     classes: Annotated[
-        str | None, tyro.conf.arg(metavar="A,B,C", help="figure7: of A - B + C; figure8: B,A for the way from A to B.")
+        str | None,
+        tyro.conf.arg(
+            metavar="A,B,C",
+            help="figure6: those that have it; figure7: of A - B + C; figure8: B,A for the way from A to B.",
+        ),
     ] = None
     boxes: Annotated[
         Path | None, tyro.conf.arg(metavar="FILE", help="figure6: boxes around what is to be forgotten.")
