@@ -18,16 +18,28 @@ if TYPE_CHECKING:
     from dcgan.config import Config
     from dcgan.errors import InputError
     from dcgan.evaluation import evaluate
+    from dcgan.features.transformer import DiscriminatorFeatures
     from dcgan.pretrained import Discriminator, Generator
     from dcgan.run import Run
     from dcgan.training import train
 
 __version__ = "0.1.0"
-__all__ = ["Config", "Discriminator", "Generator", "InputError", "Run", "__version__", "evaluate", "train"]
+__all__ = [
+    "Config",
+    "Discriminator",
+    "DiscriminatorFeatures",
+    "Generator",
+    "InputError",
+    "Run",
+    "__version__",
+    "evaluate",
+    "train",
+]
 
 _HOMES = {
     "Config": "dcgan.config",
     "Discriminator": "dcgan.pretrained",
+    "DiscriminatorFeatures": "dcgan.features.transformer",
     "Generator": "dcgan.pretrained",
     "InputError": "dcgan.errors",
     "Run": "dcgan.run",

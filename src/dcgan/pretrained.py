@@ -274,17 +274,7 @@ class Generator(_Pretrained):
 
     def class_index(self, label: int | str | None) -> int | None:
         """The number of a class given by name or number; InputError if there is none."""
-        classes, names = self.info.network.classes, self.info.class_names
-        if label is None:
-            return None
-        if not classes:
-            raise InputError("class: this generator was trained without classes")
-        if str(label) in names:
-            return names.index(str(label))
-        if str(label).isdecimal() and int(label) < classes:
-            return int(label)
-        known = ", ".join(names) if names else f"0 to {classes - 1}"
-        raise InputError(f"class: no class {label!r}{nearest(str(label), names)} (there are: {known})")
+        return class_index(self.info, label)
 
 
 class Discriminator(_Pretrained):
@@ -313,3 +303,18 @@ def class_labels(classes: int, n: int, start: int = 0, label: int | None = None)
     if label is not None:
         return torch.full((n,), label, dtype=torch.int64)
     return torch.arange(start, start + n, dtype=torch.int64) % classes
+
+
+def class_index(info: ModelInfo, label: int | str | None) -> int | None:
+    """The number of a class given by name or number; InputError if there is none."""
+    classes, names = info.network.classes, info.class_names
+    if label is None:
+        return None
+    if not classes:
+        raise InputError("class: this network was trained without classes")
+    if str(label) in names:
+        return names.index(str(label))
+    if str(label).isdecimal() and int(label) < classes:
+        return int(label)
+    known = ", ".join(names) if names else f"0 to {classes - 1}"
+    raise InputError(f"class: no class {label!r}{nearest(str(label), names)} (there are: {known})")

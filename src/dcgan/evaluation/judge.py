@@ -71,9 +71,10 @@ def evaluate(
     for file in files:
         require_appendable(file)
     with display:
-        settings = _data_settings(run, data)
-        real = real_images(generator.info.network, settings, test, display)
-        if run and data is None and run.data.get("key", real.train.key) != real.train.key:  # imported ones have none
+        settings = data_settings(run, data)
+        trained_on = run.data if run and data is None else {}
+        real = real_images(generator.info.network, settings, test, display, trained_on.get("left_out", ()))
+        if trained_on.get("key", real.train.key) != real.train.key:  # imported ones have none
             raise InputError(
                 f"{run}: the images of {printable(settings.data)} are not those it was trained on; "
                 "name with --data which to compare with"
@@ -279,7 +280,7 @@ def _pixels(precision: str) -> dict[str, Any]:
     return {"extractor": "pixels", "digest": "", "resize": "none", "precision": precision}
 
 
-def _data_settings(run: Run | None, data: str | Path | None) -> DataConfig:
+def data_settings(run: Run | None, data: str | Path | None) -> DataConfig:
     """Where the real images are and how they are prepared: as the run did it."""
     settings = run.config.data if run else DataConfig()
     if data is not None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from dcgan.data.cache import default_cache
 from dcgan.data.pack import Pack, Progress, pack
 from dcgan.data.source import Source
 from dcgan.data.sources import find_source
+from dcgan.data.subset import without
 from dcgan.errors import InputError, printable
 from dcgan.evaluation.extractors import Extractor, Features, joined
 from dcgan.evaluation.fidelity import Moments, Statistics
@@ -52,18 +53,26 @@ class Reference:
         return first, Reference(moments.statistics(), Features(features[half:], None))
 
 
-def real_images(network: NetworkConfig, settings: DataConfig, test: str | Path | None, display: Display) -> RealImages:
+def real_images(
+    network: NetworkConfig,
+    settings: DataConfig,
+    test: str | Path | None,
+    display: Display,
+    left_out: Sequence[int] = (),
+) -> RealImages:
     """Find and pack the images of `settings.data` as training does, at the network's size and channels.
 
-    test: held-out images of the same kind; by default the test split that names and IDX folders have.
+    test: held-out images of the same kind; by default the test split that names and IDX folders have. left_out: rows
+    that the training was without, its duplicates.
     Raises InputError for data that cannot be used.
     """
     root = Path(settings.data_root) if settings.data_root else None
     source = find_source(settings.data, root)
-    train = _packed(source, network, settings, display)
+    whole = _packed(source, network, settings, display)
+    train = without(whole, left_out)
     if test is not None:
         held_out = _packed(find_source(test, root, split="test"), network, settings, display)
-        if held_out.key == train.key:
+        if held_out.key == whole.key:
             raise InputError(f"test: {printable(test)} holds the very images of {printable(train.source)}")
         return RealImages(train, held_out)
     try:

@@ -78,7 +78,7 @@ def resume_run(run: Run, config: Config, display: Display) -> Run:
     checkpoint, problems = newest(run.checkpoints)
     for problem in problems:
         display.warn(f"{problem}; going back to the checkpoint before")
-    config, pack, _ = prepare(config, display)
+    config, pack, _ = prepare(config, display, run.data.get("left_out"))
     if pack.key != run.data.get("key"):
         raise InputError(f"{run}: the images of {config.data.data} are not those it was trained on; start a new run")
     if checkpoint and Length(config.training, len(pack.images)).share(checkpoint.position) >= 1:
