@@ -107,6 +107,12 @@ def test_the_figure_holds_every_image_once(generator: Generator) -> None:
     assert results[8][0] < pixel_means[0][0] - 16
 
 
+def test_of_many_samples_six_are_shown(generator: Generator) -> None:
+    many = by_numbers(generator, range(20), 0)
+    six = by_numbers(generator, range(6), 0)
+    assert figure(arithmetic(generator, many, many, many)).shape == figure(arithmetic(generator, six, six, six)).shape
+
+
 @pytest.mark.parametrize("channels", [3, 4])
 def test_one_sample_each_and_colours(channels: int) -> None:
     image = np.full((16, 20, channels), 7, np.uint8)
