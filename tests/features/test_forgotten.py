@@ -16,7 +16,7 @@ from dcgan.evaluation.classifier import load_classifier
 from dcgan.evaluation.fidelity import fid, statistics
 from dcgan.features.boxes import Box, Boxes
 from dcgan.features.forget import Forgetting, Samples, without
-from dcgan.features.forget_run import Thing, forget_run, part_judge, side_by_side
+from dcgan.features.forget_run import Thing, forget_run, side_by_side
 from dcgan.features.forgotten import Change, Distance, Forgotten, Rate, change, distance, forgotten, masked, pixels
 from dcgan.features.masks import region
 from dcgan.features.training_images import training_images
@@ -198,8 +198,11 @@ def test_the_part_chooses_samples_and_is_measured(small_run, tmp_path, monkeypat
     assert [rate.judge for rate in every.measured.rates] == ["class bright,dark"]
     assert every.measured.rates[0].before == every.measured.rates[0].after == 1
     assert [of.features for of in every.measured.distances] == ["pixels", "classifier"]
-    judge = part_judge(load_classifier(training_pack(small_run), torch.device("cpu")), "dark")
-    dark = int(judge(Generator.from_pretrained(small_run, "cpu").sample(64)).sum())
+    pack = training_pack(small_run)
+    predicted, _ = load_classifier(pack, torch.device("cpu")).predict(
+        Generator.from_pretrained(small_run, "cpu").sample(64)
+    )
+    dark = int((predicted == pack.class_names.index("dark")).sum())
     if dark:
         found = forget_run(small_run, Thing(region="2,4,6,8", part="dark"), samples=64, quiet=True)
         assert found.forgetting.images == dark
@@ -260,8 +263,7 @@ def test_wrong_options(small_run, tmp_path, options, said, capsys, monkeypatch):
 
 
 def test_unknown_classes_and_boxes_with_samples(small_run, tmp_path, monkeypatch):
-    monkeypatch.setattr(classifier, "STEPS", 3)
-    monkeypatch.setenv("DCGAN_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr("dcgan.features.forget_run.load_classifier", None)  # nothing slow comes first
     with pytest.raises(InputError, match="no class 'drak'; did you mean 'dark'"):
         forget_run(small_run, Thing(region="0,0,4,4", part="bright,drak"), quiet=True)
     Boxes(3, (Box(5, 2, 4, 6, 8),)).save(tmp_path / "boxes.json")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from dcgan.errors import InputError, nearest, printable
-from dcgan.evaluation.classifier import TrainedClassifier, load_classifier
+from dcgan.evaluation.classifier import load_classifier
 from dcgan.features.boxes import read_boxes
 from dcgan.features.forget import Forgetting, Masks, Samples, doubling, drawn, forget, to_dict, without
 from dcgan.features.forgotten import Forgotten, Judge, Look, forgotten, pixels, require_enough
@@ -111,9 +110,13 @@ def forget_run(
         learn_from = masks
         if thing.part is not None:
             pack = training_images(path, data, generator.info.network, display)
+            numbers = part_numbers(thing.part, pack.class_names)
             place = next(generator.parameters()).device
             classifier = load_classifier(pack, place, display.counter("training the classifier on"))
-            judge = part_judge(classifier, thing.part)
+
+            def judge(images: np.ndarray) -> np.ndarray:
+                return np.isin(classifier.predict(images)[0], numbers)
+
             judges[f"class {thing.part}"] = judge
             looks["classifier"] = lambda images: classifier.extractor()(images).features
             if thing.boxes is None:
@@ -189,14 +192,13 @@ def _only(masks: Masks, judge: Judge) -> Masks:
     return lambda numbers, images: masks(numbers, images) & judge(images)[:, None, None]
 
 
-def part_judge(classifier: TrainedClassifier, part: str) -> Callable[[np.ndarray], np.ndarray]:
-    """Whether images are of one of some classes, given by name and joined by commas. InputError for unknown ones."""
-    names, known = [name.strip() for name in part.split(",")], classifier.class_names
+def part_numbers(part: str, known: tuple[str, ...]) -> list[int]:
+    """The numbers of classes given by name and joined by commas. InputError for unknown ones."""
+    names = [name.strip() for name in part.split(",")]
     for name in names:
         if name not in known:
-            raise InputError(f"part: no class {name!r}{nearest(name, known)} (there are: {', '.join(known)})")
-    numbers = [known.index(name) for name in names]
-    return lambda images: np.isin(classifier.predict(images)[0], numbers)
+            raise InputError(f"part: no class {name!r}{nearest(name, known)} (there are: {', '.join(known) or 'none'})")
+    return [known.index(name) for name in names]
 
 
 def side_by_side(before: np.ndarray, after: np.ndarray) -> np.ndarray:
