@@ -51,6 +51,13 @@ def test_uniform_sums_are_left_as_they_are() -> None:
     assert np.array_equal(found.means, generator.draw(means))
 
 
+def test_the_mean_of_one_is_itself(generator: Generator) -> None:
+    one, other = by_numbers(generator, (7,), 2), by_numbers(generator, (1, 2), 2)
+    found = arithmetic(generator, one, other, one)
+    assert np.array_equal(found.means[0], generator.sample(8, seed=2)[7])
+    assert np.array_equal(found.means[2], found.sources[2][0])
+
+
 def test_the_noise_is_uniform_and_its_own() -> None:
     added = torch.cat([around(torch.zeros(500), 0.25, noise_of(seed)) for seed in range(3)])
     others = np.delete(added.numpy(), [4, 13, 22], axis=0)
@@ -105,6 +112,12 @@ def test_the_figure_holds_every_image_once(generator: Generator) -> None:
     assert means[0][1] < means[1][1] < means[2][1] < results[0][1]
     assert place(found.pixels) == (pixel_means[0][0], results[4][1])
     assert results[8][0] < pixel_means[0][0] - 16
+
+
+def test_of_many_samples_six_are_shown(generator: Generator) -> None:
+    many = by_numbers(generator, range(20), 0)
+    six = by_numbers(generator, range(6), 0)
+    assert figure(arithmetic(generator, many, many, many)).shape == figure(arithmetic(generator, six, six, six)).shape
 
 
 @pytest.mark.parametrize("channels", [3, 4])

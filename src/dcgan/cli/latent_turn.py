@@ -85,7 +85,9 @@ def run(arguments: Sequence[str]) -> int:
             shares = [
                 (labelled.classifier.predict(turned.images[:, i])[0] == label).mean() for i in range(options.steps)
             ]
-            display.say(f"the classifier sees {printable(found.end)} in " + ", ".join(f"{x:.0%}" for x in shares))
+            display.say(
+                f"the classifier that picked sees {printable(found.end)} in " + ", ".join(f"{x:.0%}" for x in shares)
+            )
             display.say(f"of it: {labelled.reliability}")
     if options.save_direction:
         write_direction(options.save_direction, found)

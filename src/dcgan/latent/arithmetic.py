@@ -58,7 +58,7 @@ def arithmetic(
     distribution = generator.info.network.latent
     z = around(result(a, b, c, distribution), noise, noise_of(seed))
     sources = draw_samples(generator, a), draw_samples(generator, b), draw_samples(generator, c)
-    means = typical(torch.stack([a.mean, b.mean, c.mean]), distribution)
+    means = torch.stack([mean_as_drawn(concept, distribution) for concept in (a, b, c)])
     labels = None if c.label is None else torch.tensor([a.label, b.label, c.label])
     pixel_means = np.stack([np.rint(images.mean(0)).astype(np.uint8) for images in sources])
     return Arithmetic(
@@ -76,6 +76,11 @@ def arithmetic(
 def result(a: Concept, b: Concept, c: Concept, distribution: str) -> torch.Tensor:
     """A - B + C of the means, (latent_dim,), as it is drawn."""
     return typical((a.mean - b.mean + c.mean)[None], distribution)[0]
+
+
+def mean_as_drawn(concept: Concept, distribution: str) -> torch.Tensor:
+    """A concept's mean z, (latent_dim,); of one sample it is the sample."""
+    return concept.mean if len(concept.z) == 1 else typical(concept.mean[None], distribution)[0]
 
 
 def check_noise(noise: float) -> None:

@@ -7,17 +7,19 @@ import numpy as np
 from dcgan.latent.arithmetic import Arithmetic
 
 GAP = 2
+SHOWN = 6
 WHITE = 255
 
 
 def figure(found: Arithmetic) -> np.ndarray:
     """Three columns of samples, below each what its mean z draws: A - B + C = the result amid its neighbours.
 
-    The bottom row does the same with the means of the images.
+    The bottom row does the same with the means of the images. Of many samples the first six are shown.
     """
+    sources = [images[:SHOWN] for images in found.sources]
     height, width = found.pixels.shape[:2]
     sign = max(10, width // 4)
-    rows = max(max(map(len, found.sources)) + 1, 3)
+    rows = max(max(map(len, sources)) + 1, 3)
     line = height + GAP
     # Columns: A, B, C with signs between them, then three of results. The last two rows stand a little apart.
     lefts = [GAP + i * (width + sign + GAP) for i in range(3)]
@@ -30,7 +32,7 @@ def figure(found: Arithmetic) -> np.ndarray:
     def put(image: np.ndarray, top: int, left: int) -> None:
         sheet[top : top + height, left : left + width] = image
 
-    for images, mean, pixel_mean, left in zip(found.sources, found.means, found.pixel_means, lefts, strict=True):
+    for images, mean, pixel_mean, left in zip(sources, found.means, found.pixel_means, lefts, strict=True):
         for row, image in enumerate(images, rows - 1 - len(images)):
             put(image, GAP + row * line, left)
         put(mean, mean_row, left)

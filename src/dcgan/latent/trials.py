@@ -18,7 +18,17 @@ import torch
 from dcgan.errors import InputError, printable
 from dcgan.evaluation.classifier import TrainedClassifier
 from dcgan.evaluation.neighbours import wilson
-from dcgan.latent.arithmetic import AROUND, CENTRE, NOISE, around, check_noise, noise_of, pixel_arithmetic, result
+from dcgan.latent.arithmetic import (
+    AROUND,
+    CENTRE,
+    NOISE,
+    around,
+    check_noise,
+    mean_as_drawn,
+    noise_of,
+    pixel_arithmetic,
+    result,
+)
 from dcgan.latent.attributes import (
     CONFIDENT,
     SCANNED,
@@ -30,7 +40,6 @@ from dcgan.latent.attributes import (
     split,
 )
 from dcgan.latent.concepts import Concept, from_picks
-from dcgan.latent.likely import typical
 from dcgan.pretrained import Generator
 from dcgan.progress import Counter as Show
 from dcgan.progress import Display
@@ -218,7 +227,7 @@ def _drawn(
 
     def means(which: int) -> np.ndarray:
         chosen = [trial[which] for trial in concepts]
-        return draw([typical(one.mean[None], distribution) for one in chosen], [_labels(one, 1) for one in chosen])
+        return draw([mean_as_drawn(one, distribution)[None] for one in chosen], [_labels(one, 1) for one in chosen])
 
     def samples(which: int) -> np.ndarray:
         return draw([trial[which].z for trial in concepts], [trial[which].labels for trial in concepts])
