@@ -74,6 +74,21 @@ def test_a_path_starts_where_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
     assert again.passes < 3
 
 
+def test_many_images_begin_from_a_few(monkeypatch: pytest.MonkeyPatch) -> None:
+    features, labels = problem(600, 30, 4)
+    monkeypatch.setattr(svm, "FEW", 0)
+    alone = fit(features, labels, 4, 0.1)
+    monkeypatch.setattr(svm, "FEW", 100)
+    monkeypatch.setattr(svm, "BEGINNING", 100)
+    helped = fit(features, labels, 4, 0.1)
+    assert 0 < helped.passes < alone.passes
+    torch.testing.assert_close(helped.weights, alone.weights, rtol=0.02, atol=2e-3)
+    rare = labels.clone()
+    rare[rare == 3] = 0
+    rare[1] = 3  # none of those evenly spread
+    assert fit(features, rare, 4, 0.1).gradient <= svm.TOLERANCE
+
+
 @pytest.mark.usefixtures("way")
 def test_float16_features_and_large_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     from dcgan.features import primal

@@ -16,6 +16,8 @@ from dcgan.reproduce.photographs import BEDROOMS, plans
 LOOPS = Thing(mask="loops", part="0,6,8,9")
 """What digits forget if nothing else is said: the loops of those that have some."""
 WAYS = ("boxes", "region", "mask")
+ALL = 10_000
+"""Maps that may be dropped; more than there are is as the paper does it."""
 ANY_SIZE = (2**40, 2**40)
 """Before there is a network, of whose size boxes and regions are to be."""
 
@@ -31,6 +33,8 @@ def measure(job: Job) -> Outcome:
         data=job.data if job.run_given is not None else None,
         samples=None if thing.boxes else job.number("samples"),
         seed=None if thing.boxes else job.seed,
+        scale=job.number("scale"),
+        maps=job.number("maps"),
         shown=job.number("shown"),
         measure=job.number("measure"),
         device=job.device,
@@ -124,7 +128,7 @@ EXPERIMENT = Experiment(
     data=BEDROOMS,
     genuine=("lsun-bedroom",),
     sources=("mnist",),
-    plans=plans({"samples": 150, "shown": 20, "measure": 2000}, full_epochs=5),
+    plans=plans({"samples": 150, "scale": 2, "maps": ALL, "shown": 20, "measure": 2000}, full_epochs=5),
     measure=measure,
     options=("boxes", "region", "mask", "classes"),
 )
