@@ -64,14 +64,19 @@ def test_what_features_respond_to(photos: Path, tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("certain")
 def test_arithmetic_is_shown_and_counted(photos: Path, tmp_path: Path) -> None:
-    found = done("figure7", tmp_path / "out", data=photos, numbers={"samples": 2, "trials": 4})
+    found = done("figure7", tmp_path / "out", data=photos, numbers={"samples": 2, "more": 3, "trials": 4})
     written = record(found)
-    assert [row["what"] for row in written["rows"]][:3] == [
-        "dark - bright + bright: judged dark",
-        "… and its eight neighbours",
-        "bright, the inputs, mean z: judged dark",
+    assert [row["what"] for row in written["rows"]][:6] == [
+        "dark - bright + bright: judged dark, 2 samples a concept",
+        "… and its eight neighbours, 2 samples a concept",
+        "bright, the inputs, mean z: judged dark, 2 samples a concept",
+        "the same with pixels, 2 samples a concept",
+        "bright, the inputs, mean pixels, 2 samples a concept",
+        "dark - bright + bright: judged dark, 3 samples a concept",
     ]
-    measured = written["measured"]
+    assert [row["paper"] != "" for row in written["rows"]] == [True, True, False, True, *[False] * 7]
+    assert written["rows"][5]["value"] == written["measured"]["claims"]["3"]["centres"]["value"]
+    measured = written["measured"] | written["measured"]["claims"]["2"]
     assert written["rows"][0]["value"] == measured["centres"]["value"]
     assert (measured["trials"], measured["centres"]["n"], measured["all_nine"]["n"]) == (4, 4, 36)
     assert len({*measured["a"], *measured["b"], *measured["c"]}) == 6
@@ -80,9 +85,9 @@ def test_arithmetic_is_shown_and_counted(photos: Path, tmp_path: Path) -> None:
         tmp_path / "other",
         run=tmp_path / "out" / "run",
         options={"classes": ("bright", "dark", "bright")},
-        numbers={"trials": 4},
+        numbers={"trials": 4, "more": 3},
     )
-    assert record(other)["rows"][0]["what"] == "bright - dark + bright: judged bright"
+    assert record(other)["rows"][0]["what"] == "bright - dark + bright: judged bright, 3 samples a concept"
     assert not (tmp_path / "other" / "run").exists()
 
 

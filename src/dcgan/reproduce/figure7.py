@@ -6,7 +6,7 @@ from dcgan.latent.arithmetic import arithmetic
 from dcgan.latent.attributes import class_number, labelled_images
 from dcgan.latent.concepts import find_concepts
 from dcgan.latent.pictures import figure
-from dcgan.latent.trials import trials
+from dcgan.latent.trials import Claim, trials
 from dcgan.pretrained import Generator
 from dcgan.reproduce.classes import chosen, require_classes
 from dcgan.reproduce.experiment import Experiment, Outcome, Row, percent
@@ -30,28 +30,23 @@ def measure(job: Job) -> Outcome:
             run.path, generator, texts, job.display, samples=samples, seed=job.seed, data=job.data
         )
         shown = arithmetic(generator, *concepts, seed=job.seed)
-        claim = trials(
-            run.path,
-            (a, b, c),
-            generator=generator,
-            number=job.number("trials"),
-            samples=samples,
-            seed=job.seed,
-            data=job.data,
-            display=job.display,
-        )
+        claims = {
+            number: trials(
+                run.path,
+                (a, b, c),
+                generator=generator,
+                number=job.number("trials"),
+                samples=number,
+                seed=job.seed,
+                data=job.data,
+                display=job.display,
+            )
+            for number in sorted({samples, job.number("more")})
+        }
+    claim = claims[samples]
     return Outcome(
         rows=(
-            Row(f"{a} - {b} + {c}: judged {a}", "one, by eye", str(claim.centres).strip(), claim.centres.value),
-            Row("… and its eight neighbours", "eight, by eye", str(claim.all_nine).strip(), claim.all_nine.value),
-            Row(f"{c}, the inputs, mean z: judged {a}", "", str(claim.inputs).strip(), claim.inputs.value),
-            Row(
-                "the same with pixels",
-                "noisy overlap, by eye",
-                str(claim.pixel_results).strip(),
-                claim.pixel_results.value,
-            ),
-            Row(f"{c}, the inputs, mean pixels", "", str(claim.pixel_inputs).strip(), claim.pixel_inputs.value),
+            *(row for number, found in claims.items() for row in _rows(found, number, number == samples)),
             Row("the judge on held-out images", "", percent(claim.judge.accuracy), claim.judge.accuracy),
         ),
         pictures={f"{a} − {b} + {c} amid its neighbours; below, the means of z and of pixels": figure(shown)},
@@ -64,11 +59,27 @@ def measure(job: Job) -> Outcome:
             run,
             labels=images.source,
             trials=claim.trials,
-            samples_a_concept=samples,
+            samples_a_concept=", ".join(map(str, claims)),
             noise=claim.noise,
             interval="95 %, Wilson, of the trials",
         ),
-        measured=claim.record() | {name: list(found.numbers) for name, found in zip("abc", concepts, strict=True)},
+        measured={"claims": {str(number): found.record() for number, found in claims.items()}}
+        | {name: list(found.numbers) for name, found in zip("abc", concepts, strict=True)},
+    )
+
+
+def _rows(claim: Claim, samples: int, compared: bool) -> tuple[Row, ...]:
+    """What share is judged A, of arithmetics with the means of so many samples; the paper's is beside one of them."""
+    (a, b, c), of = claim.classes, f", {samples} samples a concept"
+    return tuple(
+        Row(what + of, words if compared else "", str(share).strip(), share.value)
+        for what, words, share in (
+            (f"{a} - {b} + {c}: judged {a}", "one, by eye", claim.centres),
+            ("… and its eight neighbours", "eight, by eye", claim.all_nine),
+            (f"{c}, the inputs, mean z: judged {a}", "", claim.inputs),
+            ("the same with pixels", "noisy overlap, by eye", claim.pixel_results),
+            (f"{c}, the inputs, mean pixels", "", claim.pixel_inputs),
+        )
     )
 
 
@@ -78,7 +89,7 @@ EXPERIMENT = Experiment(
     data=FACES,
     genuine=(),
     sources=(),
-    plans=plans({"samples": 3, "trials": 200}),
+    plans=plans({"samples": 3, "more": 6, "trials": 200}),
     measure=measure,
     options=("classes",),
 )
