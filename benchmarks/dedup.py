@@ -1,12 +1,12 @@
 """De-duplication: precision and recall on planted near-duplicates, and time against the number of images.
 
-    python benchmarks/dedup.py DATA [--planted 2000] [--sizes 25000 50000 100000 200000] [--json FILE]
+    python benchmarks/dedup.py DATA [--planted 2000] [--side 64] [--sizes 25000 50000 100000 200000] [--json FILE]
 
-Into the images of DATA, at 64×64, near-duplicates of some of them are planted, a quarter of each kind: crops (2 to 8 %
-cut off the side, anywhere, the rest enlarged), JPEG at quality 30 to 80, brightness 3 to 10 % up or down, shifts of 1
-or 2 pixels. Recall is the share of them that is in one group with its original. Precision is of what is left out: the
-share whose kept image is another version of the same one. Duplicates that DATA has itself, which a first pass finds and
-a person has to look at (`dcgan data dedup`), count as neither.
+Into the images of DATA, at 64×64 or another side, near-duplicates of some of them are planted, a quarter of each kind:
+crops (2 to 8 % cut off the side, anywhere, the rest enlarged), JPEG at quality 30 to 80, brightness 3 to 10 % up or
+down, shifts of 1 or 2 pixels. Recall is the share of them that is in one group with its original. Precision is of what
+is left out: the share whose kept image is another version of the same one. Duplicates that DATA has itself, which a
+first pass finds and a person has to look at (`dcgan data dedup`), count as neither.
 
 Times are of processors, in seconds, so that others on the machine matter less; the images are smooth noise of 32×32.
 """
@@ -92,9 +92,9 @@ def pairs_of(found: Duplicates) -> np.ndarray:
     return np.array(pairs, np.int64).reshape(-1, 2)
 
 
-def quality(data: str, number: int) -> dict[str, object]:
+def quality(data: str, number: int, side: int) -> dict[str, object]:
     source = find_source(data)
-    planting = Planting(pack(source, (64, 64), inspect(source).channels).images, number)
+    planting = Planting(pack(source, (side, side), inspect(source).channels).images, number)
     result: dict[str, object] = {"images": len(planting.images), "groups of its own": len(planting.own.groups)}
     print(f"{len(planting.images):,} images, {number:,} planted; the set itself has {len(planting.own.groups)} groups")
     for name, invariant in (("paper: equal codes", False), ("equal codes, our noise", True)):
@@ -155,12 +155,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", nargs="?")
     parser.add_argument("--planted", type=int, default=2000)
+    parser.add_argument("--side", type=int, default=64)
     parser.add_argument("--sizes", type=int, nargs="*", default=[])
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     result: dict[str, object] = {}
     if options.data:
-        result["quality"] = quality(options.data, options.planted)
+        result["quality"] = quality(options.data, options.planted, options.side)
     if options.sizes:
         result["times"] = times(options.sizes)
     if options.json:
