@@ -14,12 +14,12 @@ from dcgan.errors import InputError
 from dcgan.evaluation import classifier
 from dcgan.evaluation.classifier import load_classifier
 from dcgan.evaluation.fidelity import fid, statistics
+from dcgan.evaluation.originals import originals
 from dcgan.features.boxes import Box, Boxes
 from dcgan.features.forget import Forgetting, Samples, without
 from dcgan.features.forget_run import Thing, forget_run, side_by_side
 from dcgan.features.forgotten import Change, Distance, Forgotten, Rate, change, distance, forgotten, masked, pixels
 from dcgan.features.masks import region
-from dcgan.features.training_images import training_images
 from dcgan.pretrained import Generator
 from dcgan.progress import Display
 
@@ -87,7 +87,7 @@ def test_masked_is_grey_inside_and_a_copy():
 
 
 def training_pack(run):
-    return training_images(run, None, Generator.from_pretrained(run, "cpu").info.network, Display(quiet=True))
+    return originals(run, None).packed(Generator.from_pretrained(run, "cpu").info.network, Display(quiet=True))
 
 
 def alike(one, other):

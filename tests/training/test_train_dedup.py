@@ -14,9 +14,9 @@ from PIL import Image
 
 import dcgan
 from dcgan.curation import autoencoder, dedup
-from dcgan.evaluation import classifier, judge
-from dcgan.evaluation.reference import RealImages
+from dcgan.evaluation.originals import originals
 from dcgan.files import read_tensors
+from dcgan.progress import Display
 
 
 @pytest.fixture
@@ -70,19 +70,8 @@ def test_a_resume_on_other_images_is_refused(doubled: Path, tiny: dict[str, Any]
         dcgan.train(resume=run.path, images=160, dedup=False, quiet=True)
 
 
-def test_an_evaluation_compares_with_the_same_images(
-    doubled: Path, tiny: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_whatever_asks_for_its_images_gets_the_same_ones(doubled: Path, tiny: dict[str, Any], tmp_path: Path) -> None:
     run = dcgan.train(doubled, out=tmp_path / "run", images=80, dedup=True, **tiny)
-    seen: list[RealImages] = []
-    real_images = judge.real_images
-
-    def noted(*args: Any) -> RealImages:
-        seen.append(real_images(*args))
-        return seen[-1]
-
-    monkeypatch.setattr(judge, "real_images", noted)
-    monkeypatch.setattr(classifier, "STEPS", 4)
-    dcgan.evaluate(run.path, metrics=["kid"], samples=24, extractor="classifier", quiet=True)
-    assert seen[0].train.key == json.loads((run.path / "data.json").read_text())["key"]
-    assert len(seen[0].train.images) == 24
+    found = originals(run.path, None).packed(run.config.network, Display(quiet=True))
+    assert found.key == json.loads((run.path / "data.json").read_text())["key"]
+    assert len(found.images) == 24

@@ -10,11 +10,11 @@ import numpy as np
 
 from dcgan.errors import InputError, nearest, printable
 from dcgan.evaluation.classifier import load_classifier
+from dcgan.evaluation.originals import originals
 from dcgan.features.boxes import read_boxes
 from dcgan.features.forget import Forgetting, Masks, Samples, doubling, drawn, forget, to_dict, without
 from dcgan.features.forgotten import Forgotten, Judge, Look, forgotten, pixels, require_enough
 from dcgan.features.masks import mask_named, parse_region
-from dcgan.features.training_images import training_images
 from dcgan.images import grid
 from dcgan.pretrained import Generator
 from dcgan.progress import Display
@@ -109,7 +109,7 @@ def forget_run(
         looks: dict[str, Look] = {"pixels": pixels}
         learn_from = masks
         if thing.part is not None:
-            pack = training_images(path, data, generator.info.network, display)
+            pack = originals(path, data).packed(generator.info.network, display)
             numbers = part_numbers(thing.part, pack.class_names)
             place = next(generator.parameters()).device
             classifier = load_classifier(pack, place, display.counter("training the classifier on"))

@@ -13,6 +13,7 @@ from torch import nn
 
 from dcgan.data.pack import Pack
 from dcgan.errors import InputError, printable
+from dcgan.evaluation.originals import originals
 from dcgan.features.guided import (
     Field,
     Strongest,
@@ -25,7 +26,6 @@ from dcgan.features.guided import (
     strongest,
     untrained,
 )
-from dcgan.features.training_images import training_images
 from dcgan.images import grid, to_array
 from dcgan.pretrained import Discriminator, class_index
 from dcgan.progress import Display
@@ -160,7 +160,7 @@ def learned(
     config = discriminator.info.network
     chosen = class_index(discriminator.info, label)
     with display:
-        pack = training_images(path, data, config, display)
+        pack = originals(path, data).packed(config, display)
         count = len(pack.images) if images is None else images
         if not 1 <= count <= len(pack.images):
             raise InputError(f"images: {count:,} is outside [1, {len(pack.images):,}], the images there are")

@@ -15,12 +15,10 @@ import numpy as np
 from dcgan.data.pack import Pack, Progress
 from dcgan.errors import InputError, nearest, printable
 from dcgan.evaluation.classifier import TrainedClassifier, load_classifier
-from dcgan.evaluation.judge import data_settings
 from dcgan.evaluation.neighbours import wilson
-from dcgan.evaluation.reference import real_images
+from dcgan.evaluation.originals import originals
 from dcgan.pretrained import Generator
 from dcgan.progress import Display
-from dcgan.run import Run
 
 SPLIT = 1
 """Of the rule below; part of the key that a classifier is kept by."""
@@ -71,12 +69,7 @@ def labelled_images(model: Path, generator: Generator, data: str | Path | None, 
 
     At the generator's size and channels. Raises InputError if they are not there or have no classes.
     """
-    run = Run.open(model) if (model / "config.yaml").is_file() else None
-    pack = real_images(generator.info.network, data_settings(run, data), None, display).train
-    if run and data is None and run.data.get("key") != pack.key:
-        raise InputError(
-            f"{run}: {printable(pack.source)} is not what it was trained on; name labelled images by --data"
-        )
+    pack = originals(model, data).packed(generator.info.network, display)
     if pack.labels is None or len(pack.class_names) < 2:
         raise InputError(
             f"{printable(pack.source)}: has no classes to pick samples by; name labelled images by --data, "
