@@ -144,6 +144,85 @@ def test_sample_leaves_the_global_noise_alone(generator):
     assert torch.equal(torch.rand(3), expected)
 
 
+BATCH = {"norm_stats": "batch", "projection_norm": "unit", "norm_eps": 1e-8}
+
+
+def off(one, other):
+    return np.abs(one.astype(int) - other).max()
+
+
+@pytest.mark.parametrize("settings", [{}, CLASSES])
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_given_latents_are_drawn_as_sample_draws_them(settings, precision):
+    generator = trained(Generator, **settings)
+    z, labels = latents(130, 6, seed=5), class_labels(generator.info.network.classes, 130)
+    wanted = generator.sample(130, seed=5, precision=precision)
+    assert np.array_equal(generator.draw(z, labels, precision), wanted)
+    for rows in ([7], [129, 3, 64], list(range(100, 130))):
+        assert np.array_equal(
+            generator.draw(z[rows], None if labels is None else labels[rows], precision), wanted[rows]
+        )
+
+
+@pytest.mark.parametrize("settings", [BATCH, BATCH | CLASSES, BATCH | {"family": "mnist", **CLASSES}])
+def test_with_batch_statistics_an_image_is_drawn_in_the_company_of_its_block(settings):
+    generator = trained(Generator, **settings)
+    wanted, z = generator.sample(130, seed=5), latents(130, 6, seed=5)
+    labels = class_labels(generator.info.network.classes, 130)
+    for block in (0, 1):
+        rows = list(range(64 * block, 64 * block + 64))
+        own = generator.statistics(5, block)
+        assert off(generator.draw(z, labels, statistics=own)[rows], wanted[rows]) <= 1
+        one = generator.draw(z[rows[3:4]], None if labels is None else labels[rows[3:4]], statistics=own)
+        assert np.array_equal(one[0], generator.draw(z, labels, statistics=own)[rows[3]])
+    other = generator.draw(z, labels)  # the company of another seed
+    assert off(other[:64], wanted[:64]) > 1
+    assert np.array_equal(generator.draw(z[9:10], None if labels is None else labels[9:10]), other[9:10])
+    first = class_labels(generator.info.network.classes, 64)
+    assert off(generator.draw(latents(64, 6, 0), first), generator.sample(64)) <= 1
+
+
+def test_the_company_of_one_class():
+    generator = trained(Generator, **BATCH, **CLASSES)
+    z, labels, company = latents(3, 6, 2, truncation=0.5), torch.ones(3).long(), generator.statistics(2, 0, "dog", 0.5)
+    dogs = generator.draw(z, labels, statistics=company)
+    assert off(dogs, generator.sample(3, 2, label="dog", truncation=0.5)) <= 1
+
+
+def test_statistics_on_the_way_to_others():
+    generator = trained(Generator, **BATCH)
+    z, (a, b) = latents(2, 6, 3), (generator.statistics(0), generator.statistics(1))
+    assert a is not None
+    for share, end in ((0.0, a), (1.0, b)):
+        assert np.array_equal(generator.draw(z, statistics=a.towards(b, share)), generator.draw(z, statistics=end))
+    half = a.towards(b, 0.5).values["blocks.0.1"]
+    assert torch.allclose(half[1], (a.values["blocks.0.1"][1] + b.values["blocks.0.1"][1]) / 2)
+
+
+@pytest.mark.parametrize("settings", [{}, BATCH])
+def test_a_network_alone_is_differentiable_and_its_images_are_independent(settings):
+    generator = trained(Generator, **settings)
+    before = {name: tensor.clone() for name, tensor in generator.state_dict().items()}
+    z = latents(5, 6, 1).requires_grad_()
+    network = generator.alone()
+    images = network(z)
+    (gradient,) = torch.autograd.grad(images[2].sum(), z)
+    assert gradient[2].any()
+    assert not gradient[[0, 1, 3, 4]].any()
+    assert off(to_array(images.detach()), generator.draw(z.detach())) <= 1
+    assert generator.state_dict().keys() == before.keys()  # and nothing of it is left in the network itself
+    assert all(torch.equal(tensor, before[name]) for name, tensor in generator.state_dict().items())
+    assert (generator.statistics() is None) == (settings == {})
+
+
+def test_draw_sees_weights_that_have_changed():
+    generator = trained(Generator, **BATCH)
+    before = generator.draw(latents(3, 6, 0))
+    with torch.no_grad():
+        generator.network.project.norm.weight.mul_(2)
+    assert not np.array_equal(generator.draw(latents(3, 6, 0)), before)
+
+
 def test_stream_is_sample_in_pieces(generator):
     pieces = list(generator.stream(130, seed=2))
     assert [len(piece) for piece in pieces] == [64, 64, 2]
@@ -205,10 +284,11 @@ def test_unnamed_classes_are_listed_by_number():
         generator.sample(label=3)
 
 
-@pytest.mark.parametrize("shape", [(6,), (2, 7), (2, 6, 1)])
-def test_a_latent_of_the_wrong_shape_names_both(generator, shape):
+@pytest.mark.parametrize("shape", [(6,), (2, 7), (2, 6, 1), (0, 6)])
+@pytest.mark.parametrize("how", ["__call__", "draw"])
+def test_a_latent_of_the_wrong_shape_names_both(generator, shape, how):
     with pytest.raises(ValueError, match=r"wants \(N, 6\)") as caught:
-        generator(torch.zeros(shape))
+        getattr(generator, how)(torch.zeros(shape))
     assert str(shape) in str(caught.value)
 
 

@@ -70,6 +70,17 @@ def test_packing_says_rate_and_time_left(monkeypatch: pytest.MonkeyPatch) -> Non
     ]
 
 
+def test_steps_with_a_note(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [0.0]
+    monkeypatch.setattr(progress.time, "monotonic", lambda: now[0])
+    shown, stream = display(terminal=False)
+    count = shown.counter("fitting", "steps")
+    count(0, 100, "mse 0.5")
+    now[0] = 20.0
+    count(40, 100, "mse 0.1")
+    assert stream.getvalue() == " 40%  fitting 40 of 100 steps · 2 steps/s · 0:30 left · mse 0.1\n"
+
+
 def test_quiet_is_quiet(capsys: pytest.CaptureFixture[str]) -> None:
     with Display(quiet=True) as shown:
         shown.say("hello")

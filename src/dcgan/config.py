@@ -102,6 +102,8 @@ class DataConfig:
     """Threads that decode images; 0: one a core."""
     flip: bool = False
     """Mirror every second image at random; doubles a small set of photographs, spoils digits."""
+    dedup: bool = False
+    """Of photographs that are nearly the same, learn from the first only; `dcgan data dedup` shows which they are."""
     partial_batches: bool = False
     """End an epoch with a smaller batch if need be; otherwise batches run on into the next epoch."""
 

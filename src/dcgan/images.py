@@ -68,11 +68,12 @@ def save_png(path: Path, image: np.ndarray) -> None:
     partial.replace(path)
 
 
-def save_gif(path: Path, frames: Sequence[np.ndarray], seconds: float = 8.0) -> None:
-    """Write (H, W, C) uint8 frames as a looping GIF of about `seconds`; the last frame stays for two more."""
+def save_gif(path: Path, frames: Sequence[np.ndarray], seconds: float = 8.0, hold: float = 2.0) -> None:
+    """Write (H, W, C) uint8 frames as a looping GIF of about `seconds`; the last frame stays for `hold` seconds."""
     if not frames:
         raise ValueError("a GIF needs at least one frame")
-    pictures = [to_pil(frame[..., :3]).convert("P") for frame in frames]
+    # Each frame has the 256 colours that suit it best; Pillow's own choice is a fixed palette and a pattern of dots.
+    pictures = [to_pil(frame[..., :3]).quantize(256) for frame in frames]
     each = max(20, int(1000 * seconds / len(pictures)))
     partial = path.with_name(path.name + ".partial")
     pictures[0].save(
@@ -80,7 +81,7 @@ def save_gif(path: Path, frames: Sequence[np.ndarray], seconds: float = 8.0) -> 
         format="GIF",
         save_all=True,
         append_images=pictures[1:],
-        duration=[each] * (len(pictures) - 1) + [2000],
+        duration=[each] * (len(pictures) - 1) + [max(each, int(1000 * hold))],
         loop=0,
     )
     partial.replace(path)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Self
 
@@ -24,6 +24,7 @@ from dcgan.images import to_array
 from dcgan.latents import BLOCK, latents
 from dcgan.networks import build_discriminator, build_generator
 from dcgan.networks.folding import ready_to_draw
+from dcgan.networks.statistics import Statistics, batch_statistics, with_statistics
 
 FORMAT = "dcgan-model-1"
 
@@ -119,18 +120,21 @@ class Generator(_Pretrained):
     """
 
     filename = "generator.safetensors"
-    _ready: tuple[list[tuple[int, int]], dict[torch.dtype, nn.Module]] | None = None
+    _ready: tuple[list[tuple[int, int]], dict[tuple[torch.dtype, bool], nn.Module]] | None = None
 
     @classmethod
     def build(cls, config: NetworkConfig) -> nn.Module:
         return build_generator(config)
 
     def forward(self, z: torch.Tensor, labels: torch.Tensor | None = None) -> torch.Tensor:
-        config = self.info.network
-        if z.ndim != 2 or z.shape[1] != config.latent_dim:
-            raise ValueError(f"z has shape {tuple(z.shape)}; this generator wants (N, {config.latent_dim})")
+        self._require_latents(z)
         self._require_labels(labels, len(z))
         return self.network(z, labels)
+
+    def _require_latents(self, z: torch.Tensor) -> None:
+        dim = self.info.network.latent_dim
+        if z.ndim != 2 or z.shape[1] != dim or not len(z):
+            raise ValueError(f"z has shape {tuple(z.shape)}; this generator wants (N, {dim})")
 
     def sample(
         self,
@@ -165,30 +169,101 @@ class Generator(_Pretrained):
             raise InputError(f"n: {n} images cannot be drawn; at least 1")
         if not 0 <= seed < 2**63:
             raise InputError(f"seed: {seed} is outside [0, 2^63)")
-        label = self._class_index(label)
-        config, device = self.info.network, next(self.parameters()).device
-        dtype = resolve_precision(precision, device)
-        network, size = self._drawing(dtype), self._batch()
+        label = self.class_index(label)
+        config, size = self.info.network, self._batch()
+
+        def block(start: int) -> tuple[torch.Tensor, torch.Tensor | None]:
+            z = latents(size, config.latent_dim, seed, start, config.latent, truncation)
+            return z, class_labels(config.classes, size, start, label)
+
+        yield from self._pieces(self._drawing(self._dtype(precision)), block, n)
+
+    def draw(
+        self,
+        z: torch.Tensor,
+        labels: torch.Tensor | None = None,
+        precision: str = "fp32",
+        statistics: Statistics | None = None,
+    ) -> np.ndarray:
+        """The images of latents z (N, latent_dim), and labels (N,) if conditional, as uint8 (N, H, W, C).
+
+        Each is what it is whatever it is drawn with: `draw(latents(n, …, seed))` are the images of `sample(n, seed)`.
+        A network that normalises by the batch does so with the `statistics` given, those of the first block of seed 0
+        if none are; then the equality is within a level of 255, and is for the block that `statistics` are of.
+        precision: as in `sample`.
+        """
+        self._require_latents(z)
+        self._require_labels(labels, len(z))
+        size = self._batch()
+
+        def block(start: int) -> tuple[torch.Tensor, torch.Tensor | None]:
+            rows = torch.arange(start, start + size).clamp_(max=len(z) - 1)  # filled up with the last one
+            return z.cpu()[rows], None if labels is None else labels.cpu()[rows]
+
+        dtype = self._dtype(precision)
+        if statistics is None:
+            network = self._drawing(dtype, alone=True)
+        else:
+            network = ready_to_draw(self.alone(statistics), dtype)
+        return np.concatenate(list(self._pieces(network, block, len(z))))
+
+    def statistics(
+        self, seed: int = 0, block: int = 0, label: int | str | None = None, truncation: float | None = None
+    ) -> Statistics | None:
+        """What the norms see when samples 64 block … 64 block + 63 of a seed are drawn, all of a class or all in turn.
+
+        None for a network that draws with running averages, where an image has no company.
+        """
+        config = self.info.network
+        if config.norm_stats != "batch":
+            return None
+        device = next(self.parameters()).device
+        z = latents(BLOCK, config.latent_dim, seed, block * BLOCK, config.latent, truncation)
+        labels = class_labels(config.classes, BLOCK, block * BLOCK, self.class_index(label))
+        return batch_statistics(self.network.eval(), z.to(device), None if labels is None else labels.to(device))
+
+    def alone(self, statistics: Statistics | None = None) -> nn.Module:
+        """The network with each image independent of the others: z, labels → float images, differentiable.
+
+        With `statistics` for norms that use the batch's, those of the first block of seed 0 if none are given;
+        a network that draws with running averages is returned as it is.
+        """
+        statistics = statistics or self.statistics()
+        return self.network if statistics is None else with_statistics(self.network, statistics)
+
+    def _pieces(
+        self,
+        network: nn.Module,
+        block: Callable[[int], tuple[torch.Tensor, torch.Tensor | None]],
+        n: int,
+    ) -> Iterator[np.ndarray]:
+        """n images in pieces. block(start): z and labels of a whole batch from number start on.
+
+        A whole batch even for one image: so its rounding is always the same.
+        """
+        parameter = next(network.parameters())
 
         def draw(start: int) -> np.ndarray:
-            # A whole batch even for one image: its company, and so its rounding, is always the same.
-            z = latents(size, config.latent_dim, seed, start, config.latent, truncation)
-            labels = class_labels(config.classes, size, start, label)
+            z, labels = block(start)
             with torch.inference_mode():
-                images = network(z.to(device, dtype), None if labels is None else labels.to(device))
+                images = network(z.to(parameter), None if labels is None else labels.to(parameter.device))
             return to_array(images[: n - start])
 
-        starts = range(0, n, size)
-        yield from side_by_side(draw, starts) if device.type == "cpu" else map(draw, starts)
+        starts = range(0, n, self._batch())
+        yield from side_by_side(draw, starts) if parameter.device.type == "cpu" else map(draw, starts)
 
-    def _drawing(self, dtype: torch.dtype) -> nn.Module:
+    def _dtype(self, precision: str) -> torch.dtype:
+        return resolve_precision(precision, next(self.parameters()).device)
+
+    def _drawing(self, dtype: torch.dtype, alone: bool = False) -> nn.Module:
         """The network ready to draw in a type, made anew when a weight has changed since."""
         state = [(tensor.data_ptr(), tensor._version) for tensor in self.network.state_dict().values()]
         if self._ready is None or self._ready[0] != state:
             self._ready = state, {}
-        if dtype not in self._ready[1]:
-            self._ready[1][dtype] = ready_to_draw(self.network, dtype)
-        return self._ready[1][dtype]
+        key = dtype, alone and self.info.network.norm_stats == "batch"
+        if key not in self._ready[1]:
+            self._ready[1][key] = ready_to_draw(self.alone() if alone else self.network, dtype)
+        return self._ready[1][key]
 
     def _batch(self) -> int:
         """Images drawn at once: a block of latents, and more on a GPU if the batch's statistics do not matter."""
@@ -197,19 +272,9 @@ class Generator(_Pretrained):
             return BLOCK
         return BLOCK * min(16, max(1, 2**16 // (config.size[0] * config.size[1])))
 
-    def _class_index(self, label: int | str | None) -> int | None:
+    def class_index(self, label: int | str | None) -> int | None:
         """The number of a class given by name or number; InputError if there is none."""
-        classes, names = self.info.network.classes, self.info.class_names
-        if label is None:
-            return None
-        if not classes:
-            raise InputError("class: this generator was trained without classes")
-        if str(label) in names:
-            return names.index(str(label))
-        if str(label).isdecimal() and int(label) < classes:
-            return int(label)
-        known = ", ".join(names) if names else f"0 to {classes - 1}"
-        raise InputError(f"class: no class {label!r}{nearest(str(label), names)} (there are: {known})")
+        return class_index(self.info, label)
 
 
 class Discriminator(_Pretrained):
@@ -238,3 +303,18 @@ def class_labels(classes: int, n: int, start: int = 0, label: int | None = None)
     if label is not None:
         return torch.full((n,), label, dtype=torch.int64)
     return torch.arange(start, start + n, dtype=torch.int64) % classes
+
+
+def class_index(info: ModelInfo, label: int | str | None) -> int | None:
+    """The number of a class given by name or number; InputError if there is none."""
+    classes, names = info.network.classes, info.class_names
+    if label is None:
+        return None
+    if not classes:
+        raise InputError("class: this network was trained without classes")
+    if str(label) in names:
+        return names.index(str(label))
+    if str(label).isdecimal() and int(label) < classes:
+        return int(label)
+    known = ", ".join(names) if names else f"0 to {classes - 1}"
+    raise InputError(f"class: no class {label!r}{nearest(str(label), names)} (there are: {known})")

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Protocol, Self
 
 from rich.console import Console
 from rich.live import Live
@@ -19,6 +18,12 @@ from dcgan.errors import printable
 
 PLAIN_SECONDS = 10.0
 LIVE_SECONDS = 0.2
+
+
+class Counter(Protocol):
+    """Shows how far something has come; `note` is what else should be seen."""
+
+    def __call__(self, done: int, total: int, note: str = "") -> None: ...
 
 
 @dataclass
@@ -58,11 +63,11 @@ class Display:
         """A line that should be read."""
         self.say(f"warning: {text}", "yellow")
 
-    def counter(self, doing: str) -> Callable[[int, int], None]:
+    def counter(self, doing: str, unit: str = "images") -> Counter:
         """A function of (done, total) that shows "packing 3,000 of 60,000 images", the rate and the time left."""
         began: tuple[float, int] | None = None
 
-        def show(done: int, total: int) -> None:
+        def show(done: int, total: int, note: str = "") -> None:
             nonlocal began
             now = time.monotonic()
             if began is None:
@@ -71,7 +76,8 @@ class Display:
                 return
             rate = (done - began[1]) / max(now - began[0], 1e-9)
             left = f" · {_clock((total - done) / rate)} left" if rate and done < total else ""
-            self._show(done / max(total, 1), f"{doing} {done:,} of {total:,} images · {rate:,.0f} images/s{left}")
+            line = f"{doing} {done:,} of {total:,} {unit} · {rate:,.0f} {unit}/s{left}"
+            self._show(done / max(total, 1), f"{line} · {note}" if note else line)
 
         return show
 

@@ -162,7 +162,7 @@ def test_two_at_once_both_succeed(tmp_path):
 
 def test_cache_that_vanishes_at_once(tmp_path, monkeypatch):
     write_pictures(tmp_path / "pics", 2)
-    monkeypatch.setattr(packing, "_open", lambda folder, fresh: None)
+    monkeypatch.setattr(packing, "open_pack", lambda folder, fresh: None)
     with pytest.raises(OSError, match="changed while it was written"):
         pack(find(tmp_path / "pics"), (8, 8), 3)
 

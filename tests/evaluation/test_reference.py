@@ -6,18 +6,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dcgan.config import DataConfig, NetworkConfig
 from dcgan.data.pack import Pack
-from dcgan.errors import InputError
 from dcgan.evaluation import reference as module
 from dcgan.evaluation.extractors import Features
 from dcgan.evaluation.fidelity import statistics
-from dcgan.evaluation.reference import Reference, real_images, reference
-from dcgan.progress import Display
+from dcgan.evaluation.reference import Reference, reference
 from tests.evaluation.conftest import plain_extractor
-
-NETWORK = NetworkConfig(image_size="16", channels="3")
-QUIET = Display(quiet=True)
 
 
 def test_statistics_are_of_all_images_and_what_is_kept_is_some_of_them(
@@ -90,39 +84,3 @@ def test_halves_share_no_image() -> None:
     assert first.logits is not None
     assert len(first.logits) == 15
     assert np.allclose(second.statistics.mean, features[15:].mean(0))
-
-
-def test_a_folder_has_no_test_split_but_can_be_given_one(small: Path, held_out: Path, packed: Pack) -> None:
-    settings = DataConfig(data=str(small))
-    found = real_images(NETWORK, settings, None, QUIET)
-    assert found.train.key == packed.key
-    assert found.test is None
-    given = real_images(NETWORK, settings, held_out, QUIET)
-    assert given.test is not None
-    assert len(given.test.images) == 40
-    with pytest.raises(InputError, match="the very images"):
-        real_images(NETWORK, settings, small, QUIET)
-
-
-def test_images_are_prepared_as_the_settings_say(small: Path) -> None:
-    network = NetworkConfig(image_size="20x24", channels="1")
-    smooth, blocky = (
-        real_images(network, DataConfig(data=str(small), resample=filter_), None, QUIET).train
-        for filter_ in ("lanczos", "nearest")
-    )
-    assert smooth.images.shape == (60, 20, 24, 1)
-    assert not np.array_equal(smooth.images, blocky.images)
-
-
-def test_digits_say_that_they_have_no_test_split(capsys: pytest.CaptureFixture[str]) -> None:
-    found = real_images(NETWORK, DataConfig(data="digits"), None, Display())
-    assert found.test is None
-    assert "no test split: the bundled digits have no held-out split" in capsys.readouterr().out
-
-
-@pytest.mark.data
-def test_named_sets_bring_theirs(data_root: Path) -> None:
-    network = NetworkConfig(image_size="16", channels="1")
-    found = real_images(network, DataConfig(data="mnist", data_root=str(data_root)), None, QUIET)
-    assert found.test is not None
-    assert (len(found.train.images), len(found.test.images)) == (60_000, 10_000)

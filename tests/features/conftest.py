@@ -1,4 +1,4 @@
-"""What the tests of features share: discriminators of every family, and labelled pictures with a tiny run."""
+"""What the tests of features share: discriminators of every family, labelled pictures, and tiny runs."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from dcgan.presets import load_preset
 from dcgan.pretrained import Discriminator, ModelInfo
 
 CLASSES = ("bright", "dark", "striped")
+SMALL: dict[str, Any] = {"images": 32, "image_size": 16, "width": 4, "latent_dim": 8, "batch_size": 8, "quiet": True}
 
 
 def discriminator(preset: str = "fast", seed: int = 0, **settings: Any) -> Discriminator:
@@ -67,3 +68,14 @@ def run(pictures: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("runs") / "run"
     dcgan.train(pictures, out=out, images=64, width=4, latent_dim=8, batch_size=16, quiet=True)
     return out
+
+
+@pytest.fixture(scope="session")
+def small_run(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return dcgan.train(photos, out=tmp_path_factory.mktemp("runs") / "plain", **SMALL).path
+
+
+@pytest.fixture(scope="session")
+def class_run(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("runs") / "classes"
+    return dcgan.train(photos, out=out, conditional=True, condition="concat", **SMALL).path

@@ -13,8 +13,18 @@ COMMANDS = {
     "train": "train a DCGAN on a folder, zip, tar or IDX files, or a data set by name",
     "sample": "draw images from a trained generator",
     "evaluate": "how near a generator's images are to real ones: FID, KID, precision, recall and more",
+    "latent walk": "from sample to sample through the latent space: a grid, a GIF or frames",
+    "import-authors": "make a run directory of the networks that the paper's authors released",
+    "latent arithmetic": "A - B + C of concepts, its neighbourhood, and the same on pixels (the paper's Figure 7)",
+    "latent turn": "samples along the vector between two groups of samples (the paper's Figure 8)",
+    "latent project": "the latent of a picture of your own",
+    "reproduce": "the paper's tables and figures: train what is missing, our numbers beside the paper's",
+    "features inspect": "what makes D's features respond, by guided back-propagation (the paper's Figure 5)",
+    "features forget": "drop what G draws in boxes or a region: the maps that stand for it (the paper's Figure 6)",
     "features extract": "write the features of a discriminator's convolutions, with the images' labels",
     "features probe": "how well a linear classifier does on those features, beside pixels and an untrained network",
+    "data dedup": "find images of a set that are nearly the same",
+    "data faces": "cut the faces out of photographs",
     "info": "versions, device, precision, threads and where data is looked for",
 }
 

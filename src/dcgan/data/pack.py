@@ -20,6 +20,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -63,6 +64,7 @@ class Pack:
     path: Path  # the cache folder
     source: str  # the source's description
     fresh: bool  # packed by this call, not found in the cache
+    left_out: tuple[int, ...] = ()  # rows of the whole pack that this part of it is without; see `subset`
 
 
 @dataclass(frozen=True)
@@ -79,7 +81,7 @@ def inspect(source: Source, sample: int = 256) -> Inspection:
     step = 1 if source.sequential else max(1, math.ceil(len(source) / sample))
     sizes: list[tuple[int, int]] = []
     grey, looked_at, unreadable = True, 0, 0
-    with _quiet_pillow():
+    with quiet_pillow():
         for item in itertools.islice(source.items(), 0, step * sample, step):
             looked_at += 1
             try:
@@ -120,19 +122,19 @@ def pack(
     facts = (source.fingerprint(), tuple(size), channels, resample, FORMAT)
     key = hashlib.sha256(repr(facts).encode()).hexdigest()[:32]
     folder = (cache or default_cache()) / "packs" / key
-    found = _open(folder, fresh=False)
+    found = open_pack(folder, fresh=False)
     if found is None:
-        with partial_folder(folder, _is_whole) as partial:
+        with partial_folder(folder, is_whole) as partial:
             shape = (*size, channels)
             _write(partial, source, shape, resample, workers or _workers(source), max_skipped, progress)
-        found = _open(folder, fresh=True)
+        found = open_pack(folder, fresh=True)
         if found is None:
             raise OSError(f"the cache {printable(folder)} was changed while it was written")
     _check_skipped(found.skipped, len(found.images), max_skipped, found.source)
     return found
 
 
-def _open(folder: Path, fresh: bool) -> Pack | None:
+def open_pack(folder: Path, fresh: bool) -> Pack | None:
     """The pack in a cache folder; None when there is none or it is damaged."""
     try:
         facts = json.loads((folder / "pack.json").read_text("utf-8"))
@@ -148,13 +150,14 @@ def _open(folder: Path, fresh: bool) -> Pack | None:
                 return None
         images = np.memmap(folder / "images.bin", np.uint8, "r", shape=shape)
         upscaled, source = int(facts["upscaled"]), str(facts["source"])
+        left_out = tuple(map(int, facts.get("left_out", ())))
     except (OSError, ValueError, KeyError, TypeError):
         return None
-    return Pack(images, labels, class_names, skipped, upscaled, folder.name, folder, source, fresh)
+    return Pack(images, labels, class_names, skipped, upscaled, folder.name, folder, source, fresh, left_out)
 
 
-def _is_whole(folder: Path) -> bool:
-    return _open(folder, fresh=False) is not None
+def is_whole(folder: Path) -> bool:
+    return open_pack(folder, fresh=False) is not None
 
 
 def _write(
@@ -181,20 +184,24 @@ def _write(
                 progress(seen, len(source))
         sync(file)
     _check_skipped(skipped, len(labels), max_skipped, source.description)
-    if source.class_names:
-        with (partial / "labels.bin").open("wb") as file:
-            file.write(np.array(labels, "<i8").data)
-            sync(file)
     facts = {
-        "format": FORMAT,
         "shape": (len(labels), *shape),
         "class_names": source.class_names,
         "skipped": skipped,
         "upscaled": upscaled,
         "source": source.description,
     }
+    write_facts(partial, labels if source.class_names else None, facts)
+
+
+def write_facts(partial: Path, labels: Sequence[int] | np.ndarray | None, facts: dict[str, Any]) -> None:
+    """What lies beside `images.bin`: labels, if there are classes, and `pack.json`, which makes the pack whole."""
+    if labels is not None:
+        with (partial / "labels.bin").open("wb") as file:
+            file.write(np.array(labels, "<i8").data)
+            sync(file)
     with (partial / "pack.json").open("wb") as file:
-        file.write(json.dumps(facts, indent=1).encode())
+        file.write(json.dumps({"format": FORMAT} | facts, indent=1).encode())
         sync(file)
 
 
@@ -205,7 +212,7 @@ def _chunks(source: Source, shape: tuple[int, int, int], resample: str, workers:
         return
     stop = threading.Event()
     pending: deque[Future[_Chunk]] = deque()
-    with _quiet_pillow(), ThreadPoolExecutor(workers, "dcgan-pack") as pool:
+    with quiet_pillow(), ThreadPoolExecutor(workers, "dcgan-pack") as pool:
         try:
             for items in _batches(source.items()):
                 pending.append(pool.submit(_decode_chunk, items, shape, resample, stop))
@@ -280,7 +287,7 @@ def _check_skipped(skipped: Sequence[tuple[str, str]], used: int, max_skipped: f
 
 
 @contextmanager
-def _quiet_pillow() -> Iterator[None]:
+def quiet_pillow() -> Iterator[None]:
     """Silence Pillow's warnings about broken files: the list of skipped pictures says more.
 
     Entered once around all threads, because the warning filters belong to the process.

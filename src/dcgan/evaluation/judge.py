@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 import functools
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,7 @@ from dcgan.evaluation.measure import Measure
 from dcgan.evaluation.memorisation import Memorisation, memorisation, neighbour_grid
 from dcgan.evaluation.metrics import DEFAULT_METRICS, OF_FEATURES, check_metrics, compare
 from dcgan.evaluation.neighbours import labelled_blocks, marks_up_to, nearest_neighbour_test, real_control
-from dcgan.evaluation.reference import RealImages, real_images
+from dcgan.evaluation.originals import RealImages, originals
 from dcgan.evaluation.scores import Floor, Interval, Score, append, require_appendable
 from dcgan.images import save_png
 from dcgan.pretrained import Generator
@@ -71,14 +71,9 @@ def evaluate(
     for file in files:
         require_appendable(file)
     with display:
-        settings = _data_settings(run, data)
-        real = real_images(generator.info.network, settings, test, display)
-        if run and data is None and run.data.get("key") != real.train.key:
-            raise InputError(
-                f"{run}: the images of {printable(settings.data)} are not those it was trained on; "
-                "name with --data which to compare with"
-            )
-        job = Job(generator, real, printable(path), settings, samples, seed, truncation, precision, display)
+        source = originals(path, data)
+        real = source.splits(generator.info.network, test, display)
+        job = Job(generator, real, printable(path), source.settings, samples, seed, truncation, precision, display)
         scores: list[Score] = []
         chosen: Extractor | None = None
         if by_features := [name for name in metrics if name in OF_FEATURES]:
@@ -277,17 +272,6 @@ def _of(extractor: Extractor) -> dict[str, Any]:
 
 def _pixels(precision: str) -> dict[str, Any]:
     return {"extractor": "pixels", "digest": "", "resize": "none", "precision": precision}
-
-
-def _data_settings(run: Run | None, data: str | Path | None) -> DataConfig:
-    """Where the real images are and how they are prepared: as the run did it."""
-    settings = run.config.data if run else DataConfig()
-    if data is not None:
-        # A Path is never the name of a set.
-        return replace(settings, data=str(data.expanduser().resolve()) if isinstance(data, Path) else data)
-    if run is None:
-        raise InputError("data: a weights file does not say what it was trained on; name the real images with --data")
-    return settings
 
 
 def _interval(estimate: Estimate) -> Interval | None:

@@ -1,4 +1,4 @@
-"""The real side of every score: the images as the run prepared them, and their features, kept in the cache."""
+"""The real side of every score: features of the real images, kept in the cache."""
 
 from __future__ import annotations
 
@@ -10,29 +10,16 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from dcgan.config import DataConfig, NetworkConfig
 from dcgan.data.cache import default_cache
-from dcgan.data.pack import Pack, Progress, pack
-from dcgan.data.source import Source
-from dcgan.data.sources import find_source
-from dcgan.errors import InputError, printable
+from dcgan.data.pack import Pack, Progress
 from dcgan.evaluation.extractors import Extractor, Features, joined
 from dcgan.evaluation.fidelity import Moments, Statistics
 from dcgan.files import read_tensors, write_tensors
-from dcgan.progress import Display
 
 FORMAT = 1
 KEPT = 10_000
 """Images whose features are kept one by one; of the rest only mean and covariance are."""
 _PIECE = 4096
-
-
-@dataclass(frozen=True, eq=False)
-class RealImages:
-    """The training split, and if there is one the test split, as packs of one shape."""
-
-    train: Pack
-    test: Pack | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,30 +39,6 @@ class Reference:
         return first, Reference(moments.statistics(), Features(features[half:], None))
 
 
-def real_images(network: NetworkConfig, settings: DataConfig, test: str | Path | None, display: Display) -> RealImages:
-    """Find and pack the images of `settings.data` as training does, at the network's size and channels.
-
-    test: held-out images of the same kind; by default the test split that names and IDX folders have.
-    Raises InputError for data that cannot be used.
-    """
-    root = Path(settings.data_root) if settings.data_root else None
-    source = find_source(settings.data, root)
-    train = _packed(source, network, settings, display)
-    if test is not None:
-        held_out = _packed(find_source(test, root, split="test"), network, settings, display)
-        if held_out.key == train.key:
-            raise InputError(f"test: {printable(test)} holds the very images of {printable(train.source)}")
-        return RealImages(train, held_out)
-    try:
-        own = find_source(settings.data, root, split="test")
-    except InputError as error:
-        display.say(f"no test split: {error}")
-        return RealImages(train, None)
-    if own.fingerprint() == source.fingerprint():  # folders and archives are what they are, whatever split is asked
-        return RealImages(train, None)
-    return RealImages(train, _packed(own, network, settings, display))
-
-
 def reference(
     images: Pack, extractor: Extractor, number: int, progress: Progress | None = None, cache: Path | None = None
 ) -> Reference:
@@ -91,18 +54,6 @@ def reference(
         path.parent.mkdir(parents=True, exist_ok=True)
         write_tensors(path, _to_tensors(found), {"images": images.source, "extractor": extractor.name})
     return _from_tensors(read_tensors(path)[0], number)
-
-
-def _packed(source: Source, network: NetworkConfig, settings: DataConfig, display: Display) -> Pack:
-    return pack(
-        source,
-        network.size,
-        network.image_channels,
-        resample=settings.resample,
-        workers=settings.workers or None,
-        max_skipped=settings.max_skipped,
-        progress=display.counter("packing"),
-    )
 
 
 def _extract(images: np.ndarray, extractor: Extractor, number: int, progress: Progress | None) -> Reference:

@@ -15,8 +15,8 @@ from dcgan.config import NetworkConfig
 from dcgan.data.source import Split
 from dcgan.device import resolve_precision, side_by_side
 from dcgan.errors import InputError, printable
+from dcgan.evaluation.originals import originals
 from dcgan.features.activations import GRID, conv_maps, map_counts, pooled
-from dcgan.features.labelled import data_settings, packed_split
 from dcgan.features.statistics import BATCH, MOST_BATCHES, fix_statistics, needs_statistics
 from dcgan.features.store import Labelled, write_features
 from dcgan.images import to_float
@@ -134,11 +134,11 @@ def extract_to(
     if out.exists():
         raise InputError(f"{out}: exists already; name another --out")
     discriminator = Discriminator.from_pretrained(path, device)
-    settings, network = data_settings(path, data), discriminator.info.network
+    source, network = originals(path, data), discriminator.info.network
     with display:
-        images = packed_split(network, settings, split, display)
+        images = source.packed(network, display, None if split == "train" else source.source(split))
         wanted = recalibrate or needs_statistics(discriminator.network)
-        trained = packed_split(network, settings, "train", display) if wanted and split != "train" else images
+        trained = source.packed(network, display) if wanted and split != "train" else images
         extractor = feature_extractor(
             discriminator,
             trained.images,

@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 import torch
 
-from dcgan.config import DataConfig, NetworkConfig
+from dcgan.config import NetworkConfig
 from dcgan.data.pack import Pack
 from dcgan.errors import InputError, printable
+from dcgan.evaluation.originals import Originals
 from dcgan.features import svm
 from dcgan.features.labelled import balanced_draws, labelled_images, split_off, stratified_folds
 from dcgan.features.protocol import Protocol
@@ -49,10 +50,10 @@ class Job:
 
 
 def prepare(
-    network: NetworkConfig, settings: DataConfig, test: str | Path | None, protocol: Protocol, display: Display
+    network: NetworkConfig, source: Originals, test: str | Path | None, protocol: Protocol, display: Display
 ) -> Job:
     """The images, and the draws that all rows share."""
-    train, held_out = labelled_images(network, settings, test, display)
+    train, held_out = labelled_images(network, source, test, display)
     labels, number = labels_of(train), len(train.images)
     pool, validation = np.arange(number), np.empty(0, np.int64)
     if protocol.choose == "validation":

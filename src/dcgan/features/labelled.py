@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from dcgan.config import DataConfig, NetworkConfig
-from dcgan.data.pack import Pack, pack
-from dcgan.data.source import Split
-from dcgan.data.sources import find_source
+from dcgan.config import NetworkConfig
+from dcgan.data.pack import Pack
 from dcgan.errors import InputError, printable
-from dcgan.evaluation.reference import real_images
+from dcgan.evaluation.originals import Originals
 from dcgan.progress import Display
-from dcgan.run import Run
 
 _Z = 1.959964
 _T = (12.7062, 4.30265, 3.18245, 2.77645, 2.57058, 2.44691)
@@ -52,36 +49,11 @@ def student_t(freedom: int) -> float:
     return _Z + sum(term / freedom**i for i, term in enumerate(terms, 1))
 
 
-def data_settings(path: Path, data: str | Path | None) -> DataConfig:
-    """Where the images are and how they are prepared: as the run did it; InputError if a weights file is alone."""
-    is_run = (path / "config.yaml").is_file()
-    settings = Run.open(path).config.data if is_run else DataConfig()
-    if data is not None:  # a Path is never the name of a set
-        return replace(settings, data=str(data.expanduser().resolve()) if isinstance(data, Path) else data)
-    if not is_run:
-        raise InputError("data: a weights file does not say what it was trained on; name labelled images with --data")
-    return settings
-
-
-def packed_split(network: NetworkConfig, settings: DataConfig, split: Split, display: Display) -> Pack:
-    """The images of one split at the network's size, prepared as the settings say."""
-    source = find_source(settings.data, Path(settings.data_root) if settings.data_root else None, split)
-    return pack(
-        source,
-        network.size,
-        network.image_channels,
-        resample=settings.resample,
-        workers=settings.workers or None,
-        max_skipped=settings.max_skipped,
-        progress=display.counter("packing"),
-    )
-
-
 def labelled_images(
-    network: NetworkConfig, settings: DataConfig, test: str | Path | None, display: Display
+    network: NetworkConfig, source: Originals, test: str | Path | None, display: Display
 ) -> tuple[Pack, Pack]:
     """Training and test images at the network's size; InputError unless both have labels of the same classes."""
-    real = real_images(network, settings, test, display)
+    real = source.splits(network, test, display)
     if real.test is None:
         raise InputError(
             f"test: {printable(real.train.source)} brings no test images; name some of the same classes with --test"

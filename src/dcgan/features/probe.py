@@ -18,9 +18,10 @@ import torch
 import dcgan
 from dcgan.errors import InputError, printable
 from dcgan.evaluation.neighbours import wilson
+from dcgan.evaluation.originals import originals
 from dcgan.features.extract import feature_extractor
 from dcgan.features.judging import Job, Space, labels_of, prepare
-from dcgan.features.labelled import Spread, data_settings
+from dcgan.features.labelled import Spread
 from dcgan.features.protocol import Probe, Protocol, Row
 from dcgan.features.supervised import Trial, train_supervised
 from dcgan.networks import build_discriminator
@@ -59,7 +60,7 @@ def probe(
     path, display = Path(run), Display(quiet=quiet)
     discriminator = Discriminator.from_pretrained(path, device)
     with display:
-        job = prepare(discriminator.info.network, data_settings(path, data), test, protocol, display)
+        job = prepare(discriminator.info.network, originals(path, data), test, protocol, display)
         rows = []
         for name, how, features in sources(job, discriminator, recalibrate, precision):
             rows.append(judged(job, name, how, features))

@@ -62,6 +62,8 @@ def resume_run(run: Run, config: Config, display: Display) -> Run:
     from dcgan.training.loop import Length, fit
     from dcgan.training.prepare import located, prepare, settings_that_differ
 
+    if "key" not in run.data:
+        raise InputError(f"{run}: its networks were imported, without what a training needs to go on; start a new run")
     before = run.config
     config = config.replace(data=located(config.data.data))
     if all(getattr(config.training, name) is None for name in LENGTHS):
@@ -76,7 +78,7 @@ def resume_run(run: Run, config: Config, display: Display) -> Run:
     checkpoint, problems = newest(run.checkpoints)
     for problem in problems:
         display.warn(f"{problem}; going back to the checkpoint before")
-    config, pack, _ = prepare(config, display)
+    config, pack, _ = prepare(config, display, run.data.get("left_out"))
     if pack.key != run.data.get("key"):
         raise InputError(f"{run}: the images of {config.data.data} are not those it was trained on; start a new run")
     if checkpoint and Length(config.training, len(pack.images)).share(checkpoint.position) >= 1:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import importlib.util
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from dcgan.config import MAX_SIDE, MIN_SIDE, SIDE_MULTIPLES, Config
 from dcgan.data.pack import Inspection, Pack, inspect, pack
 from dcgan.data.sources import NAMES, find_source
+from dcgan.data.subset import without
 from dcgan.device import resolve_device
 from dcgan.errors import InputError, printable
 from dcgan.progress import Display
@@ -26,10 +28,11 @@ class Prepared(NamedTuple):
     name: str
 
 
-def prepare(config: Config, display: Display) -> Prepared:
+def prepare(config: Config, display: Display, left_out: Sequence[int] | None = None) -> Prepared:
     """Find the data, settle the settings by it, and pack it (or open the pack of an earlier time).
 
-    Raises InputError for data that cannot be used; see `dcgan.data`.
+    left_out: the duplicates that an earlier session of the run has left out, which is how a resume has the very same
+    images on any machine. Raises InputError for data that cannot be used; see `dcgan.data`.
     """
     config.check()
     resolve_device(config.training.device)
@@ -61,8 +64,19 @@ def prepare(config: Config, display: Display) -> Prepared:
         max_skipped=config.data.max_skipped,
         progress=display.counter("packing"),
     )
+    if config.data.dedup:
+        packed = _without_duplicates(packed, left_out, display)
     _warn(config, packed, display)
     return Prepared(config, packed, source.name)
+
+
+def _without_duplicates(packed: Pack, left_out: Sequence[int] | None, display: Display) -> Pack:
+    from dcgan.curation.dedup import duplicates
+
+    if left_out is None:
+        left_out = duplicates(packed, counter=display.counter).left_out
+    display.say(f"{len(left_out):,} duplicates of {len(packed.images):,} images are left out")
+    return without(packed, left_out)
 
 
 def located(data: str) -> str:
@@ -79,6 +93,7 @@ def describe_data(packed: Pack) -> dict[str, Any]:
         "shape": list(packed.images.shape[1:]),
         "class_names": list(packed.class_names),
         "upscaled": packed.upscaled,
+        "left_out": list(packed.left_out),
         "skipped": [{"name": name, "reason": reason} for name, reason in packed.skipped],
     }
 

@@ -1,0 +1,108 @@
+"""The real images that belong to a model: those its run was trained on, prepared as the run did it, or others."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from dcgan.config import DataConfig, NetworkConfig
+from dcgan.data.pack import Pack, pack
+from dcgan.data.source import Source, Split
+from dcgan.data.sources import find_source
+from dcgan.data.subset import without
+from dcgan.errors import InputError, printable
+from dcgan.progress import Display
+from dcgan.run import Run
+
+
+@dataclass(frozen=True, eq=False)
+class RealImages:
+    """The training split, and if there is one the test split, as packs of one shape."""
+
+    train: Pack
+    test: Pack | None
+
+
+@dataclass(frozen=True)
+class Originals:
+    """Where real images are, and how they are prepared."""
+
+    settings: DataConfig
+    run: Run | None = None
+    """Whose training images they have to be; None for others, which were named."""
+    left_out: tuple[int, ...] = field(default=())
+    """Rows of the training split that the run did not learn from."""
+
+    def source(self, split: Split = "train") -> Source:
+        """Find them; InputError if they are not there."""
+        return find_source(self.settings.data, self.root, split)
+
+    @property
+    def root(self) -> Path | None:
+        """Where named data sets are looked for, if the settings say so."""
+        return Path(self.settings.data_root) if self.settings.data_root else None
+
+    def packed(self, network: NetworkConfig, display: Display, source: Source | None = None) -> Pack:
+        """The training split, or another source prepared as it is, at the network's size and channels.
+
+        Raises InputError for data that cannot be used, and for a run's own that are no longer what they were.
+        """
+        found = pack(
+            source or self.source(),
+            network.size,
+            network.image_channels,
+            resample=self.settings.resample,
+            workers=self.settings.workers or None,
+            max_skipped=self.settings.max_skipped,
+            progress=display.counter("packing"),
+        )
+        if source is not None:
+            return found
+        found = without(found, self.left_out)
+        if self.run and self.run.data.get("key", found.key) != found.key:  # imported networks have none
+            raise InputError(
+                f"{printable(self.run)}: the images of {printable(self.settings.data)} are not those it was trained "
+                "on; name with --data which to take"
+            )
+        return found
+
+    def splits(self, network: NetworkConfig, test: str | Path | None, display: Display) -> RealImages:
+        """Training and test split.
+
+        test: held-out images of the same kind; by default the test split that names and IDX folders have.
+        Raises InputError for data that cannot be used.
+        """
+        train = self.packed(network, display)
+        if test is not None:
+            held_out = self.packed(network, display, find_source(test, self.root, split="test"))
+            if held_out.key == train.key:
+                raise InputError(f"test: {printable(test)} holds the very images of {printable(train.source)}")
+            return RealImages(train, held_out)
+        try:
+            own = self.source("test")
+        except InputError as error:
+            display.say(f"no test split: {error}")
+            return RealImages(train, None)
+        # Folders and archives are what they are, whatever split is asked for.
+        if own.fingerprint() == self.source().fingerprint():
+            return RealImages(train, None)
+        return RealImages(train, self.packed(network, display, own))
+
+
+def originals(model: Path, data: str | Path | None) -> Originals:
+    """The images that a run directory was trained on, or `data` in their place, prepared in the same way.
+
+    Raises InputError if the model is a weights file, which does not know, and there is no `data`.
+    """
+    run = Run.open(model) if (model / "config.yaml").is_file() else None
+    settings = run.config.data if run else DataConfig()
+    if data is not None:
+        # A Path is never the name of a set.
+        where = str(data.expanduser().resolve()) if isinstance(data, Path) else data
+        return Originals(replace(settings, data=where))
+    if run is None:
+        raise InputError(
+            f"data: the weights file {printable(model)} does not say what it was trained on; "
+            "name the real images with --data"
+        )
+    return Originals(settings, run, tuple(run.data.get("left_out", ())))

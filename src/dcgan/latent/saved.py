@@ -1,0 +1,128 @@
+"""What the latent commands leave on disk for others: the z found for pictures (JSON), and directions (safetensors)."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from dcgan.errors import InputError, printable
+from dcgan.evaluation.weights import digest
+from dcgan.files import read_tensors, write_atomically, write_tensors
+from dcgan.pretrained import Generator
+
+PROJECTION, DIRECTION = "dcgan-projection-1", "dcgan-direction-1"
+LARGEST = 64 * 2**20
+"""Bytes of a file of latents; thousands of pictures' are far below."""
+
+
+@dataclass(frozen=True, eq=False)
+class Latents:
+    """z (N, latent_dim), and labels (N,) of a conditional generator, from a file."""
+
+    z: torch.Tensor
+    labels: torch.Tensor | None
+    generator: str
+    """Digest of the generator they belong to."""
+
+
+@dataclass(frozen=True, eq=False)
+class Direction:
+    """A vector from the mean of one group of latents to that of another."""
+
+    vector: torch.Tensor
+    """float32 (latent_dim,): `end` less `start`."""
+    start: str
+    end: str
+    """What the groups are, in words."""
+    generator: str
+    """Digest of the generator it belongs to."""
+
+
+def generator_digest(generator: Generator) -> str:
+    """SHA-256 (hex) of its weights: a z means something for these alone."""
+    return digest(generator.network.state_dict(), "generator")
+
+
+def require_new(*paths: Path | None) -> None:
+    """Raise InputError now rather than when the work is done, if a file is there already or has no folder."""
+    for path in paths:
+        if path is None:
+            continue
+        if path.exists():
+            raise InputError(f"{printable(path)}: exists already; name another")
+        if not path.absolute().parent.is_dir():
+            raise InputError(f"{printable(path)}: there is no folder {printable(path.parent)}")
+
+
+def write_json(path: Path, content: dict[str, Any]) -> None:
+    """JSON for people and programs, whole or absent."""
+    try:
+        write_atomically(path, (json.dumps(content, indent=1, allow_nan=False) + "\n").encode())
+    except OSError as error:
+        raise InputError(f"{printable(path)}: cannot be written ({error.strerror})") from error
+
+
+def read_projection(path: Path, generator: Generator) -> Latents:
+    """The best z of each picture of a file that `dcgan latent project --json` wrote.
+
+    Raises InputError if it is not such a file, or does not fit the generator.
+    """
+    config = generator.info.network
+    try:
+        if path.stat().st_size > LARGEST:
+            raise InputError(f"{printable(path)}: larger than {LARGEST // 2**20} MiB, not a file of latents")
+        content = json.loads(path.read_text(encoding="utf-8"))
+        if content["format"] != PROJECTION:
+            raise ValueError(f"format {content['format']!r}")
+        rows = [[float(x) for x in image["z"]] for image in content["images"]]
+        labels = [image["label"] for image in content["images"]]
+        written_for = str(content["generator"])
+    except OSError as error:
+        raise InputError(f"{printable(path)}: cannot be read ({error.strerror})") from error
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError(
+            f"{printable(path)}: not a file of dcgan latent project --json ({printable(repr(error))})"
+        ) from error
+    if not rows or any(len(row) != config.latent_dim or not all(map(math.isfinite, row)) for row in rows):
+        raise InputError(f"{printable(path)}: wants a z of {config.latent_dim} finite numbers for each picture")
+    if not config.classes:
+        return Latents(torch.tensor(rows), None, written_for)
+    if not all(isinstance(label, int) and 0 <= label < config.classes for label in labels):
+        raise InputError(f"{printable(path)}: wants a class from 0 to {config.classes - 1} for each picture")
+    return Latents(torch.tensor(rows), torch.tensor(labels), written_for)
+
+
+def write_direction(path: Path, direction: Direction) -> None:
+    """A safetensors file with the tensor `direction`, and what it is in the metadata."""
+    facts = {"format": DIRECTION, "start": direction.start, "end": direction.end, "generator": direction.generator}
+    try:
+        write_tensors(path, {"direction": direction.vector}, {"dcgan": json.dumps(facts)})
+    except OSError as error:
+        raise InputError(f"{printable(path)}: cannot be written ({error.strerror})") from error
+
+
+def read_direction(path: Path, generator: Generator) -> Direction:
+    """What `write_direction` wrote; InputError if it is something else, or for other latents than the generator's."""
+    if not path.is_file():
+        raise InputError(f"{printable(path)}: there is no such file")
+    tensors, metadata = read_tensors(path)
+    try:
+        facts = json.loads(metadata["dcgan"])
+        if facts["format"] != DIRECTION:
+            raise ValueError(f"format {facts['format']!r}")
+        found = Direction(tensors["direction"].float(), str(facts["start"]), str(facts["end"]), str(facts["generator"]))
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise InputError(
+            f"{printable(path)}: not a direction of dcgan latent turn ({printable(repr(error))})"
+        ) from error
+    if found.vector.shape != (generator.info.network.latent_dim,) or not found.vector.isfinite().all():
+        dim = generator.info.network.latent_dim
+        raise InputError(f"{printable(path)}: wants {dim} finite numbers, as this generator's z has")
+    return found

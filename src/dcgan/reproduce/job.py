@@ -1,0 +1,210 @@
+"""One experiment on its way: the settings, the data, and the trainings, which go on where they were interrupted."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from dcgan.config import LENGTHS
+from dcgan.data.source import TAR_EXTENSIONS, Source, Split
+from dcgan.data.sources import NAMES, find_source
+from dcgan.errors import InputError, printable
+from dcgan.files import write_atomically
+from dcgan.presets import load_preset
+from dcgan.pretrained import Generator
+from dcgan.progress import Display
+from dcgan.reproduce.experiment import FORMAT, Experiment, Plan
+from dcgan.run import Run
+from dcgan.training import resume_run, start_run
+from dcgan.training.prepare import located
+
+MARK = "experiment.json"
+"""The file that says whose a folder is."""
+FREE = (*LENGTHS, "device")
+"""Settings that may be other ones when an interrupted experiment goes on."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """An experiment with everything that was asked for."""
+
+    experiment: Experiment
+    scale: str
+    plan: Plan
+    data_given: str | None
+    test_given: str | None
+    """The held-out part of the data, where it is a file or folder of its own."""
+    run_given: Path | None
+    out: Path
+    seed: int
+    device: str
+    display: Display
+    options: Mapping[str, Any]
+    """What some experiments want to be told: classes, boxes, region, mask."""
+
+    @cached_property
+    def data(self) -> str | None:
+        """The data: what was given; None for a given run's own; else what the experiment takes by itself.
+
+        Raises InputError if that is nothing.
+        """
+        if self.data_given is not None or self.run_given is not None:
+            return self.data_given
+        for name in self.experiment.sources:
+            with contextlib.suppress(InputError):
+                find_source(name, self.root, download=False)
+                return name
+        if self.experiment.sources:
+            return self.experiment.sources[-1]
+        raise InputError(
+            f"data: the paper's {self.experiment.data} cannot be had; name images that stand in for them with --data, "
+            "or a trained run with --run"
+        )
+
+    @property
+    def root(self) -> Path | None:
+        """Where named data sets are looked for, if the settings say so."""
+        root = self.plan.settings.get("data_root")
+        return Path(root) if root else None
+
+    def source(self, split: Split = "train") -> Source:
+        """The data before it is decoded, of the job or of the run that was given; InputError if it is not there."""
+        if self.data is not None or self.run_given is None:
+            held_out = split == "test" and self.test_given is not None
+            return find_source(self.test_given if held_out else self.data, self.root, split)
+        settings = Run.open(self.run_given).config.data
+        return find_source(settings.data, Path(settings.data_root) if settings.data_root else None, split)
+
+    def trained(self, data: str | None = None, name: str = "run", **settings: Any) -> Run:
+        """The run that was given; else the one in the folder `name` of `out`, trained to its end.
+
+        data: what it learns, by default the job's. settings: more of `dcgan.config`, over the plan's.
+        """
+        self.claim()
+        if self.run_given is not None:
+            return Run.open(self.run_given)
+        path, settings = self.out / name, {**self.plan.settings, **settings}
+        if (path / "config.yaml").is_file():
+            run = Run.open(path)
+            lengths = {key: value for key, value in settings.items() if key in LENGTHS}
+            return resume_run(run, run.config.replace(**lengths, device=self.device), self.display)
+        config = load_preset(self.plan.preset).replace(
+            **{"seed": self.seed, "device": self.device, "data": data or self.data or "", **settings}
+        )
+        return start_run(config, path, self.display)
+
+    def source_of(self, run: Run) -> str:
+        """What a run was trained on, in words."""
+        return str(run.data.get("source", run.config.data.data))
+
+    def stand_in_notes(self, *runs: Run) -> tuple[str, ...]:
+        """A note for every run whose images are not the paper's, or not known to be."""
+        paper = self.experiment.data
+        sources = [
+            printable(self.source_of(run)) for run in runs if run.config.data.data not in self.experiment.genuine
+        ]
+        if self.run_given is not None:
+            return tuple(f"the run given was trained on {source}; the paper's on {paper}" for source in sources)
+        return tuple(f"stand-in: {source}, in place of the paper's {paper}" for source in sources)
+
+    def protocol(self, run: Run, **more: Any) -> dict[str, Any]:
+        """What every experiment says of its network and its data."""
+        config, trained = run.config, Generator.from_pretrained(run.path, "cpu").info.trained
+        network, shape = config.network, (*config.network.size, config.network.channels)
+        return {
+            "scale": self.scale if self.run_given is None else "of the run given",
+            "run": printable(run.path),
+            "preset": config.preset,
+            "network": f"{network.family}, width {network.width}, {'×'.join(map(str, shape))}",
+            "data": self.source_of(run),
+            "images shown": trained.get("images"),
+            "training seed": config.training.seed,
+            "seed": self.seed,
+            **more,
+        }
+
+    def number(self, name: str) -> int:
+        """One of the plan's numbers."""
+        return self.plan.numbers[name]
+
+    def claim(self) -> None:
+        """Make the folder `out` this experiment's, if it is not yet."""
+        try:
+            self.out.mkdir(parents=True, exist_ok=True)
+            if not (self.out / MARK).exists():
+                write_atomically(self.out / MARK, json.dumps(self._mark(), indent=2).encode())
+        except OSError as error:
+            raise InputError(
+                f"{printable(self.out)}: cannot be written ({error.strerror}); name another --out"
+            ) from error
+
+    def require_own_folder(self) -> None:
+        """Raise InputError if `out` holds something else than this experiment with these settings, begun or done."""
+        if not self.out.exists():
+            return
+        if not self.out.is_dir():
+            raise InputError(f"{printable(self.out)}: exists already and is not a folder; name another --out")
+        if not any(self.out.iterdir()):
+            return
+        try:
+            found = json.loads((self.out / MARK).read_text(encoding="utf-8"))
+            theirs = {name: found[name] for name in self._mark()}
+        except (OSError, ValueError, KeyError, TypeError):
+            raise InputError(
+                f"{printable(self.out)}: holds something else than {self.experiment.name}; name another --out"
+            ) from None
+        ours = json.loads(json.dumps(self._mark()))
+        differences = [f"{k}: {theirs[k]} there, {ours[k]} asked for" for k in ours if theirs[k] != ours[k]]
+        if differences:
+            listed = "\n".join(f"  - {printable(difference)}" for difference in differences)
+            raise InputError(f"{printable(self.out)}: holds another experiment:\n{listed}\nName another --out.")
+
+    def _mark(self) -> dict[str, Any]:
+        """What makes an experiment another one; how much is measured in it, and how long is trained, does not."""
+        settings = {name: value for name, value in self.plan.settings.items() if name not in FREE}
+        return {
+            "format": FORMAT,
+            "experiment": self.experiment.name,
+            "scale": self.scale,
+            "data": self.data_given and located(self.data_given),
+            "run": self.run_given and located(str(self.run_given)),
+            "seed": self.seed,
+            "preset": self.plan.preset,
+            "settings": settings,
+        }
+
+    def disclaim(self) -> None:
+        """Take the mark back from a folder with nothing else in it: an input was wrong, and nothing has been done."""
+        if self.out.is_dir() and [path.name for path in self.out.iterdir()] == [MARK]:
+            (self.out / MARK).unlink()
+            self.out.rmdir()
+
+
+def parts(data: str) -> tuple[str, str | None]:
+    """Training and test images, if the data is a folder that holds both as zips, tars or folders; else it, and None."""
+    folder = Path(data).expanduser()
+    if data not in NAMES and folder.is_dir():
+        found = {path.name for path in folder.iterdir()}
+        for suffix in ("", ".zip", *TAR_EXTENSIONS):
+            if {f"train{suffix}", f"test{suffix}"} <= found:
+                return str(folder / f"train{suffix}"), str(folder / f"test{suffix}")
+    return data, None
+
+
+def planned(plan: Plan, numbers: Mapping[str, int], settings: Mapping[str, Any]) -> Plan:
+    """A plan with some of it changed; a length replaces the other lengths. Raises InputError for unknown numbers."""
+    if unknown := sorted(set(numbers) - set(plan.numbers)):
+        raise InputError(
+            f"no number {unknown[0]!r} in this experiment (there are: {', '.join(plan.numbers) or 'none'})"
+        )
+    if wrong := [name for name, n in numbers.items() if n < 1]:
+        raise InputError(f"{wrong[0]}: {numbers[wrong[0]]} is outside [1, ∞)")
+    kept = dict(plan.settings)
+    if any(settings.get(name) is not None for name in LENGTHS):
+        kept = {name: value for name, value in kept.items() if name not in LENGTHS}
+    return replace(plan, settings={**kept, **settings}, numbers={**plan.numbers, **numbers})

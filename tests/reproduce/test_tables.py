@@ -1,0 +1,131 @@
+"""The tables from the training to what is written, on tiny networks and pictures that are easy to tell apart."""
+
+from __future__ import annotations
+
+import gzip
+import struct
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import dcgan
+from dcgan.data.pack import pack
+from dcgan.data.sources import find_source
+from dcgan.features import supervised
+from dcgan.pretrained import class_labels
+from dcgan.reproduce import table3
+from tests.reproduce.conftest import TINY, done, record
+
+
+def wrong(drawn: np.ndarray, labels: np.ndarray, queries: np.ndarray, query_labels: np.ndarray) -> float:
+    """Share of the queries whose nearest reference has another label, in float64."""
+    x, y = (images.reshape(len(images), -1).astype(np.float64) for images in (queries, drawn))
+    nearest = ((x[:, None] - y) ** 2).sum(2).argmin(1)
+    return float((labels[nearest] != query_labels).mean())
+
+
+def test_nearest_neighbours_of_conditional_drawings(both: Path, tmp_path: Path) -> None:
+    found = done("table3", tmp_path / "out", data=both, numbers={"samples": 1200}, augment="none", images=64)
+    written = record(found)
+    run = dcgan.Run.open(tmp_path / "out" / "run")
+    assert run.config.network.conditional
+    assert run.data["images"] == 60
+    train, test = (pack(find_source(both / name), (16, 16), 3) for name in ("train", "test"))
+    assert train.labels is not None
+    assert test.labels is not None
+    drawn = dcgan.Generator.from_pretrained(run.path).sample(1200)
+    labels = class_labels(2, 1200)
+    assert labels is not None
+    values = [wrong(drawn[:n], labels.numpy()[:n], test.images, test.labels) for n in (1000, 1200)]
+    assert [row["value"] for row in written["rows"][:2]] == pytest.approx(values)
+    assert written["rows"][2]["value"] == pytest.approx(wrong(train.images, train.labels, test.images, test.labels))
+    assert written["rows"][0]["what"] == "1-NN test error, 1,000 drawings"
+    assert written["rows"][2]["paper"] == "3.1 %"
+    assert written["protocol"]["labels"] == "the class asked for"
+
+
+def test_the_paper_is_beside_its_own_numbers_of_drawings(
+    both: Path, tmp_path: Path, few_steps: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A generator without classes is labelled by a classifier, and the output says so."""
+    assert table3.PAPER == {50_000: "2.98 %", 10_000_000: "1.48 %"}
+    monkeypatch.setattr(table3, "PAPER", {1000: "2.98 %"})
+    run = dcgan.train(both / "train", out=tmp_path / "mine", images=16, quiet=True, **TINY)
+    written = record(done("table3", tmp_path / "out", data=both, run=run.path, numbers={"samples": 1100}))
+    assert [row["paper"] for row in written["rows"]] == ["2.98 %", "", "3.1 %"]
+    assert any("a classifier of the real images labelled its drawings" in note for note in written["notes"])
+
+
+def test_a_probe_by_all_labels_and_by_few(both: Path, tmp_path: Path) -> None:
+    found = done("table1", tmp_path / "out", data=both, numbers={"a_class": 5, "draws": 3}, width=4, channels="3")
+    written = record(found)
+    run = dcgan.Run.open(tmp_path / "out" / "run")
+    assert (run.config.network.family, run.config.network.kernel_size) == ("imagenet32", 3)
+    assert [(row["what"], row["paper"]) for row in written["rows"]] == [
+        ("D's features (896), all labels", "82.8 %"),
+        ("an untrained D's features (896), all labels", ""),
+        ("pixels (768), all labels", ""),
+        ("D's features (896), 5 a class", "73.8 ± 0.4 %"),
+        ("an untrained D's features (896), 5 a class", ""),
+        ("pixels (768), 5 a class", ""),
+        ("1-layer K-means, all labels", "80.6 %"),
+        ("3-layer K-means, learned receptive fields", "82.0 %"),
+        ("exemplar CNN", "84.3 %"),
+    ]
+    few = written["measured"]["few"]
+    assert (few["protocol"]["labels"], few["protocol"]["draws"], few["protocol"]["test"]) == (10, 3, 40)
+    accuracies = [1 - np.mean(row["errors"]) for which in ("all", "few") for row in written["measured"][which]["rows"]]
+    assert [row["value"] for row in written["rows"][:6]] == pytest.approx(accuracies)
+    assert written["rows"][2]["value"] > 0.95  # bright and dark are told apart by pixels
+    assert "single draws ±" in written["rows"][3]["ours"]
+    assert "single draws ±" not in written["rows"][0]["ours"]
+    assert "in place of the paper's ImageNet-1k" in written["notes"][0]
+    assert "40 images in 2 classes" in written["protocol"]["classified"]
+
+
+def test_few_labels_beside_a_supervised_network(both: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(supervised, "FEWEST_STEPS", 5)
+    numbers = {"labels": 10, "draws": 2, "trials": 2}
+    found = done("table2", tmp_path / "out", data=both, numbers=numbers)
+    written = record(found)
+    rows = {row["what"]: row for row in written["rows"]}
+    assert len(rows) == 7
+    assert rows["train: supervised, 10 labels"]["paper"] == "SVHN: 28.87 % (validation)"
+    assert rows["train: pixels (768), 10 labels"]["value"] < 0.1
+    told = written["measured"]["train"]["rows"]
+    assert [row["features"] for row in told] == ["D", "random D", "pixels", "supervised"]
+    assert [row["value"] for row in written["rows"][:4]] == pytest.approx([np.mean(row["errors"]) for row in told])
+    assert "do not compare" in written["notes"][1]
+    assert written["protocol"]["random search"] == "2 trials"
+
+
+def test_without_svhn_two_sets_of_digits_stand_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both are trained in folders of their own, and both are used again the next time."""
+    monkeypatch.setattr(supervised, "FEWEST_STEPS", 5)
+    monkeypatch.setenv("DCGAN_DATA", str(tmp_path / "data"))
+    for name in ("mnist", "fashion-mnist"):
+        write_idx(tmp_path / "data" / name, 0)
+    options: dict[str, Any] = {"numbers": {"labels": 20, "draws": 2, "trials": 1}, "image_size": 28}
+    written = record(done("table2", tmp_path / "out", **options))
+    assert [note.split("/")[-2] for note in written["notes"][:2]] == ["mnist", "fashion-mnist"]
+    assert written["rows"][4]["what"].startswith("fashion-mnist: D's features (")
+    weights = tmp_path / "out" / "run-fashion-mnist" / "generator.safetensors"
+    before = weights.stat().st_mtime_ns
+    again = record(done("table2", tmp_path / "out", **options))
+    assert again["rows"] == written["rows"]
+    assert weights.stat().st_mtime_ns == before
+
+
+def write_idx(folder: Path, seed: int) -> None:
+    """60 training and 30 test images of 28×28 in ten classes, as IDX files."""
+    rng = np.random.default_rng(seed)
+    folder.mkdir(parents=True)
+    for split, n in (("train", 60), ("t10k", 30)):
+        labels = (np.arange(n) % 10).astype(np.uint8)
+        images = (rng.integers(0, 100, (n, 28, 28)) + labels[:, None, None] * 15).astype(np.uint8)
+        for kind, array in (("images-idx3", images), ("labels-idx1", labels)):
+            header = struct.pack(">HBB", 0, 8, array.ndim) + struct.pack(f">{array.ndim}I", *array.shape)
+            with gzip.open(folder / f"{split}-{kind}-ubyte.gz", "wb") as file:
+                file.write(header + array.tobytes())
