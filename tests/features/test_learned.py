@@ -141,7 +141,7 @@ def test_nothing_is_written_over(small_run, tmp_path, capsys):
 
 def test_a_weights_file_wants_the_images_named(small_run, photos):
     file = small_run / "discriminator.safetensors"
-    with pytest.raises(InputError, match="name the images with --data"):
+    with pytest.raises(InputError, match="name the real images with --data"):
         learned(file, quiet=True)
     named, own = (learned(a, b, features=(0,), quiet=True) for a, b in ((file, str(photos)), (small_run, None)))
     assert named.to_dict()["trained"] == own.to_dict()["trained"]

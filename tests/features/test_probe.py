@@ -131,7 +131,7 @@ def test_wrong_protocols(run: Path, more: Path, settings: dict[str, Any], said: 
 def test_wrong_images(run: Path, pictures: Path, more: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no test images; name some"):
         probe(run, quiet=True)
-    with pytest.raises(InputError, match="name labelled images with --data"):
+    with pytest.raises(InputError, match="name the real images with --data"):
         probe(run / "discriminator.safetensors", quiet=True)
     plain = tmp_path / "plain"
     plain.mkdir()
