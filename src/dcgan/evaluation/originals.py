@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from dcgan.config import DataConfig, NetworkConfig
@@ -30,7 +30,7 @@ class Originals:
     settings: DataConfig
     run: Run | None = None
     """Whose training images they have to be; None for others, which were named."""
-    left_out: tuple[int, ...] = field(default=())
+    left_out: tuple[int, ...] = ()
     """Rows of the training split that the run did not learn from."""
 
     def source(self, split: Split = "train") -> Source:
@@ -42,13 +42,17 @@ class Originals:
         """Where named data sets are looked for, if the settings say so."""
         return Path(self.settings.data_root) if self.settings.data_root else None
 
-    def packed(self, network: NetworkConfig, display: Display, source: Source | None = None) -> Pack:
-        """The training split, or another source prepared as it is, at the network's size and channels.
+    def packed(self, network: NetworkConfig, display: Display) -> Pack:
+        """The training split, at the network's size and channels.
 
         Raises InputError for data that cannot be used, and for a run's own that are no longer what they were.
         """
-        found = pack(
-            source or self.source(),
+        return self._training(self.source(), network, display)
+
+    def prepared(self, source: Source, network: NetworkConfig, display: Display) -> Pack:
+        """Another source, prepared in the same way; InputError for data that cannot be used."""
+        return pack(
+            source,
             network.size,
             network.image_channels,
             resample=self.settings.resample,
@@ -56,15 +60,6 @@ class Originals:
             max_skipped=self.settings.max_skipped,
             progress=display.counter("packing"),
         )
-        if source is not None:
-            return found
-        found = without(found, self.left_out)
-        if self.run and self.run.data.get("key", found.key) != found.key:  # imported networks have none
-            raise InputError(
-                f"{printable(self.run)}: the images of {printable(self.settings.data)} are not those it was trained "
-                "on; name with --data which to take"
-            )
-        return found
 
     def splits(self, network: NetworkConfig, test: str | Path | None, display: Display) -> RealImages:
         """Training and test split.
@@ -72,9 +67,10 @@ class Originals:
         test: held-out images of the same kind; by default the test split that names and IDX folders have.
         Raises InputError for data that cannot be used.
         """
-        train = self.packed(network, display)
+        source = self.source()
+        train = self._training(source, network, display)
         if test is not None:
-            held_out = self.packed(network, display, find_source(test, self.root, split="test"))
+            held_out = self.prepared(find_source(test, self.root, split="test"), network, display)
             if held_out.key == train.key:
                 raise InputError(f"test: {printable(test)} holds the very images of {printable(train.source)}")
             return RealImages(train, held_out)
@@ -83,10 +79,18 @@ class Originals:
         except InputError as error:
             display.say(f"no test split: {error}")
             return RealImages(train, None)
-        # Folders and archives are what they are, whatever split is asked for.
-        if own.fingerprint() == self.source().fingerprint():
+        if own.fingerprint() == source.fingerprint():  # folders and archives are what they are, whatever split is asked
             return RealImages(train, None)
-        return RealImages(train, self.packed(network, display, own))
+        return RealImages(train, self.prepared(own, network, display))
+
+    def _training(self, source: Source, network: NetworkConfig, display: Display) -> Pack:
+        found = without(self.prepared(source, network, display), self.left_out)
+        if self.run and self.run.data.get("key", found.key) != found.key:  # imported networks have none
+            raise InputError(
+                f"{printable(self.run)}: the images of {printable(self.settings.data)} are not those it was trained "
+                "on; name with --data which to take"
+            )
+        return found
 
 
 def originals(model: Path, data: str | Path | None) -> Originals:

@@ -136,9 +136,12 @@ def extract_to(
     discriminator = Discriminator.from_pretrained(path, device)
     source, network = originals(path, data), discriminator.info.network
     with display:
-        images = source.packed(network, display, None if split == "train" else source.source(split))
         wanted = recalibrate or needs_statistics(discriminator.network)
-        trained = source.packed(network, display) if wanted and split != "train" else images
+        if split == "train":
+            images = trained = source.packed(network, display)
+        else:
+            images = source.prepared(source.source(split), network, display)
+            trained = source.packed(network, display) if wanted else images
         extractor = feature_extractor(
             discriminator,
             trained.images,

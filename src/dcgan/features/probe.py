@@ -19,12 +19,12 @@ import dcgan
 from dcgan.errors import InputError, printable
 from dcgan.evaluation.neighbours import wilson
 from dcgan.evaluation.originals import originals
+from dcgan.features import guided
 from dcgan.features.extract import feature_extractor
 from dcgan.features.judging import Job, Space, labels_of, prepare
 from dcgan.features.labelled import Spread
 from dcgan.features.protocol import Probe, Protocol, Row
 from dcgan.features.supervised import Trial, train_supervised
-from dcgan.networks import build_discriminator
 from dcgan.pretrained import Discriminator
 from dcgan.progress import Display
 
@@ -96,11 +96,7 @@ def sources(
 
 def untrained(discriminator: Discriminator, seed: int) -> Discriminator:
     """A discriminator of the same architecture with the weights that training begins with."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        network = build_discriminator(discriminator.info.network)
-    device = next(discriminator.parameters()).device
-    network = network.to(device).to(memory_format=torch.channels_last)
+    network = guided.untrained(discriminator.info.network, seed, next(discriminator.parameters()).device)
     return Discriminator(network, discriminator.info).eval()
 
 
