@@ -18,27 +18,17 @@ from dcgan.latent import attributes
 from dcgan.progress import Display
 from dcgan.reproduce import reproduce
 from dcgan.reproduce.experiment import Reproduction
+from tests.evaluation.conftest import write_photos
 
 TINY: dict[str, Any] = {"image_size": 16, "width": 4, "latent_dim": 8, "batch_size": 8, "precision": "fp32"}
-
-
-def write_pictures(folder: Path, n: int, seed: int) -> Path:
-    """n pictures of 16×16 in each of two classes, `bright` and `dark`."""
-    rng = np.random.default_rng(seed)
-    for name, low, high in (("bright", 100, 256), ("dark", 0, 156)):
-        (folder / name).mkdir(parents=True)
-        for i in range(n):
-            pixels = rng.integers(low, high, (16, 16, 3), dtype=np.uint8)
-            Image.fromarray(pixels).save(folder / name / f"{i:02d}.png")
-    return folder
 
 
 @pytest.fixture(scope="session")
 def both(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder that holds `train`, 60 pictures, and `test`, 40 more of the same kind."""
     folder = tmp_path_factory.mktemp("both")
-    write_pictures(folder / "train", 30, 0)
-    write_pictures(folder / "test", 20, 1)
+    write_photos(folder / "train", 30, 0)
+    write_photos(folder / "test", 20, 1)
     return folder
 
 

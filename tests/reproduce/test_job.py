@@ -18,7 +18,8 @@ from dcgan.files import read_tensors
 from dcgan.presets import load_preset
 from dcgan.reproduce import NAMES, find_experiment
 from dcgan.training import loop
-from tests.reproduce.conftest import TINY, done, write_pictures
+from tests.evaluation.conftest import write_photos
+from tests.reproduce.conftest import TINY, done
 
 
 @pytest.fixture(scope="module")
@@ -83,9 +84,9 @@ def test_classes_are_checked_before_the_training(
         done("figure7", tmp_path / "out", data=photos, options={"classes": classes})
     with pytest.raises(InputError, match="wants labelled images of two classes or more"):
         done("figure8", tmp_path / "out", data=photos / "bright")
-    write_pictures(tmp_path / "three", 2, 0)
+    write_photos(tmp_path / "three", 2, 0)
     (tmp_path / "three" / "bright").rename(tmp_path / "three" / "light")
-    write_pictures(tmp_path / "four", 2, 1)
+    write_photos(tmp_path / "four", 2, 1)
     (tmp_path / "four" / "bright").rename(tmp_path / "three" / "bright")
     with pytest.raises(InputError, match=r"classes: name B,A .*bright, dark, light"):
         done("figure8", tmp_path / "out", data=tmp_path / "three")
