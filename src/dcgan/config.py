@@ -154,6 +154,8 @@ class TrainingConfig:
     """Probability of each augmentation of an image, at most if adaptive; beyond 0.8 drawings may show them."""
     updates: Literal["joint", "alternate"] = "joint"
     """joint: each batch updates G and then D; alternate: each batch updates one of them, as in the authors' code."""
+    sync_batchnorm: bool = True
+    """Of several processes (torchrun): batch norm has the statistics of the whole batch, else of each one's share."""
     d_steps: int = within(1, "[1, 100]")
     """Updates of D for each update of G."""
     ema: float = within(0.9999, "[0, 1)")

@@ -7,6 +7,7 @@ import traceback
 from collections.abc import Iterable, Sequence
 from importlib import import_module
 
+from dcgan import distributed
 from dcgan.errors import InputError, TrainingError, nearest, printable
 
 COMMANDS = {
@@ -31,6 +32,9 @@ COMMANDS = {
 GROUPS = {name.split()[0] for name in COMMANDS if " " in name}
 """First words of the commands that have two."""
 
+TOGETHER = {"train", "sample", "evaluate"}
+"""Commands that many processes, started by torchrun, do as one."""
+
 DONE, FAILURE, WRONG_INPUT, INTERRUPTED = 0, 1, 2, 130
 
 
@@ -53,6 +57,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     if command not in COMMANDS:
         known = [name for name in COMMANDS if words == 1 or name.startswith(arguments[0] + " ")]
         return _complain(f"no command {command!r}{nearest(command, known)} (there are: {', '.join(known)})")
+    if distributed.launched() and command not in TOGETHER:
+        return _complain(f"{command}: is work for one process; start it without torchrun")
     try:
         return import_module(f"dcgan.cli.{module_of(command)}").run(arguments[words:])
     except InputError as error:
@@ -78,7 +84,8 @@ def module_of(command: str) -> str:
 
 def _complain(message: str) -> int:
     lines = "\n".join(printable(line) for line in message.splitlines())
-    print(f"dcgan: error: {lines}", file=sys.stderr)
+    who = "dcgan" if distributed.is_main() else f"dcgan (process {distributed.rank()})"
+    print(f"{who}: error: {lines}", file=sys.stderr)
     return WRONG_INPUT
 
 

@@ -10,6 +10,7 @@ from typing import Annotated, Any, get_args
 
 import tyro
 
+from dcgan import distributed
 from dcgan.cli import DONE, INTERRUPTED
 from dcgan.config import FIELDS, LENGTHS, Config, documentation
 from dcgan.files import load_yaml
@@ -36,7 +37,7 @@ def run(arguments: Sequence[str]) -> int:
         args=arguments,
     )
     config = _merge(base, options)
-    display = Display()
+    display = Display(quiet=not distributed.is_main())
     try:
         if resumed:
             trained = resume_run(resumed, dataclasses.replace(config, preset=head.preset or config.preset), display)

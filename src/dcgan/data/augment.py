@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import torch
 
+from dcgan.distributed import own_share, world
+
 BRIGHTNESS, CONTRAST, SATURATION = 0.5, 0.5, 1.0
 """Brightness moves by up to ± this (black to white is 2), contrast and saturation by factors of 1 ± theirs."""
 REACH, HOLE = 1 / 8, 1 / 2
@@ -20,7 +22,7 @@ def augment(images: torch.Tensor, p: torch.Tensor, noise: torch.Generator) -> to
     p: the probability of each of the three augmentations, a tensor () on the device of the images. What comes in
     from outside and the hole are 0, mid grey. Gradients flow through, second ones too; nothing waits for the device.
     """
-    u = torch.rand(10, len(images), device=images.device, generator=noise)
+    u = own_share(torch.rand(10, len(images) * world(), device=images.device, generator=noise), axis=1)
     coloured, moved, cut = (u[:3] < p).float()
     brightness, contrast, saturation, *places = u[3:]
     with torch.autocast(images.device.type, enabled=False):

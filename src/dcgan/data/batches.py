@@ -35,7 +35,8 @@ class Batches(Iterator[Batch]):
     place in the data, and with it a resume, is the epoch and an offset. With `partial` an epoch ends with
     a smaller batch if need be (of at least 2: batch norm has no use for one); otherwise a batch runs on into
     the next epoch, and a set smaller than a batch is simply gone through several times in one.
-    With a `device` the set is copied there as a whole, once.
+    With a `device` the set is copied there as a whole, once. Of several processes each gets its share of the same
+    batches: the parts of `share` = (which, of how many), none of them twice; the place is that of all.
     """
 
     def __init__(
@@ -46,7 +47,9 @@ class Batches(Iterator[Batch]):
         seed: int,
         partial: bool = False,
         device: torch.device | None = None,
+        share: tuple[int, int] = (0, 1),
     ) -> None:
+        self.share = share
         self.images, self.labels = images, labels
         self._resident: Batch | None = None
         if device:
@@ -60,6 +63,7 @@ class Batches(Iterator[Batch]):
         rows = self._take(self.batch_size)
         # Sorted rows read a memory map front to back; the order within a batch means nothing.
         rows.sort()
+        rows = np.split(rows, self.share[1])[self.share[0]]
         if self._resident:
             return self._gather(*self._resident, torch.from_numpy(rows))
         images = torch.from_numpy(self.images[rows]).permute(0, 3, 1, 2)

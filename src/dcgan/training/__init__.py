@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from pathlib import Path
 from typing import Any
 
+from dcgan import distributed
 from dcgan.config import LENGTHS, Config
 from dcgan.errors import InputError
 from dcgan.presets import DEFAULT_MINUTES, load_preset
@@ -29,9 +31,9 @@ def train(
     `dcgan.config` by name, such as `minutes=10` or `image_size=64`.
     resume: go on with this run instead; of the settings only its length, and what changes nothing of what
     is learnt, may be given. Raises InputError for wrong input before anything is written, and KeyboardInterrupt
-    once everything is saved when interrupted.
+    once everything is saved when interrupted. A script that torchrun starts trains with all its processes.
     """
-    display = Display(quiet=quiet)
+    display = Display(quiet=quiet or not distributed.is_main())
     if data is not None:
         settings["data"] = str(data)
     if resume is not None:
@@ -42,23 +44,42 @@ def train(
 
 
 def start_run(config: Config, out: Path | None, display: Display) -> Run:
-    """Begin a new run with these settings, in `out` or in a new folder under runs/."""
+    """Begin a new run with these settings, in `out` or in a new folder under runs/.
+
+    Processes that torchrun has started again go on with the run that they had begun in `out` before.
+    """
+    config = _with_length(config)
+    config.check()
+    with distributed.joined(config.training.device):
+        begun = _begun(config, out)
+        return resume_run(begun, begun.config, display) if begun else _start_run(config, out, display)
+
+
+def _start_run(config: Config, out: Path | None, display: Display) -> Run:
     from dcgan.training.loop import fit
     from dcgan.training.prepare import describe_data, prepare
 
-    config = _with_length(config)
-    config.check()
     if out is not None and out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise InputError(f"{out}: exists already; name another --out, or go on with it by --resume {out}")
+    if out is None and distributed.may_restart():
+        raise InputError("out: name a run directory, so that what torchrun starts again finds it (--out RUN)")
+    asked = config
     config, pack, name = prepare(config, display)
-    run = Run.create(out or default_path(name, config.preset), config, describe_data(pack))
+    data = describe_data(pack) | _launch(asked)
+    path = distributed.from_main(lambda: str(Run.create(out or default_path(name, config.preset), config, data).path))
+    run = Run(Path(path))
     fit(config, run, pack, display)
     return run
 
 
 def resume_run(run: Run, config: Config, display: Display) -> Run:
     """Go on with a run from its newest readable checkpoint, to the length of the settings."""
-    from dcgan.training.checkpoint import newest
+    with distributed.joined(config.training.device):
+        return _resume_run(run, config, display)
+
+
+def _resume_run(run: Run, config: Config, display: Display) -> Run:
+    from dcgan.training.checkpoint import newest_for_all
     from dcgan.training.loop import Length, fit
     from dcgan.training.prepare import located, prepare, settings_that_differ
 
@@ -75,7 +96,7 @@ def resume_run(run: Run, config: Config, display: Display) -> Run:
             + "\n".join(f"  - {difference}" for difference in differences)
             + "\nLeave them out, or start a new run."
         )
-    checkpoint, problems = newest(run.checkpoints)
+    checkpoint, problems = newest_for_all(run.checkpoints)
     for problem in problems:
         display.warn(f"{problem}; going back to the checkpoint before")
     config, pack, _ = prepare(config, display, run.data.get("left_out"))
@@ -88,6 +109,23 @@ def resume_run(run: Run, config: Config, display: Display) -> Run:
     display.say(f"resuming {run} from {where}")
     fit(config, run, pack, display, checkpoint)
     return run
+
+
+def _launch(config: Config) -> dict[str, Any]:
+    """What data.json says of torchrun, if that can start the processes again: which it was, and what was asked for."""
+    return {"launch": [distributed.launch(), config.to_dict()]} if distributed.launch() else {}
+
+
+def _begun(config: Config, out: Path | None) -> Run | None:
+    """The run that these processes had begun with these settings, before torchrun started them again."""
+    asked = _launch(config)
+
+    def found() -> bool:
+        if not asked or out is None or not (out / "data.json").is_file():
+            return False
+        return Run.open(out).data.get("launch") == json.loads(json.dumps(asked["launch"]))
+
+    return Run(out) if out and distributed.from_main(found) else None
 
 
 def _with_length(config: Config) -> Config:

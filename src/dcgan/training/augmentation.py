@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 
+from dcgan import distributed
 from dcgan.config import TrainingConfig
 from dcgan.data.augment import augment
 
@@ -45,12 +46,18 @@ class Augmentation:
         self._looks, self._images = self._looks + 1, self._images + images
         if self._looks < LOOKS:
             return
+        distributed.average_([self._signs])
         sure = self._signs.item() / self._looks
         step = self._images / FULL_IMAGES * ((sure > TARGET) - (sure < TARGET))
         self.p = round(min(max(self.p + step, 0.0), self.most), 9)  # up and down again is 0, not 1e-18
         self._p.fill_(self.p)
         self._signs.zero_()
         self._looks = self._images = 0
+
+    def settle(self) -> None:
+        """Make what each of several processes has seen the mean of all."""
+        if self.adaptive:
+            distributed.average_([self._signs])
 
     def tensors(self) -> dict[str, torch.Tensor]:
         """What a resume needs, with `counters`; nothing unless adaptive."""

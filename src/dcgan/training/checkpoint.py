@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 
+from dcgan import distributed
 from dcgan.errors import InputError
 from dcgan.files import read_tensors, write_tensors
 from dcgan.progress import Position
@@ -83,6 +84,30 @@ def newest(folder: Path, until: int | None = None) -> tuple[Checkpoint | None, l
     if problems:
         raise InputError(f"{folder}: no checkpoint in it can be read\n" + "\n".join(f"  - {p}" for p in problems))
     return None, problems
+
+
+def newest_for_all(folder: Path, until: int | None = None) -> tuple[Checkpoint | None, list[str]]:
+    """`newest`, read by the main process for all of them."""
+    if distributed.world() == 1:
+        return newest(folder, until)
+    from safetensors.torch import load, save
+
+    found: list[Checkpoint] = []
+
+    def read() -> tuple[dict[str, Any] | None, list[str]]:
+        checkpoint, problems = newest(folder, until)
+        if checkpoint is None:
+            return None, problems
+        found.append(checkpoint)
+        names = ("place", "counters", "settings")
+        return {"position": asdict(checkpoint.position)} | {n: getattr(checkpoint, n) for n in names}, problems
+
+    plain, problems = distributed.from_main(read)
+    if plain is None:
+        return None, problems
+    tensors = load(distributed.bytes_from_main(save(found[0].tensors) if found else b""))
+    plain["position"] = Position(**plain["position"])
+    return Checkpoint(tensors=tensors, **plain), problems
 
 
 def _digest(tensors: dict[str, torch.Tensor]) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from dcgan import distributed
 from dcgan.config import TrainingConfig
 from dcgan.errors import TrainingError
 from dcgan.progress import Display, Position
@@ -69,7 +70,8 @@ class Health:
         for symptom in found:
             action = "warned" if symptom not in failures else "rolled back" if back else "stopped"
             event = {"symptom": symptom.name, "evidence": symptom.evidence, "advice": symptom.advice}
-            self.run.log_health({"step": position.step, "images": position.images, **event, "action": action})
+            if distributed.is_main():
+                self.run.log_health({"step": position.step, "images": position.images, **event, "action": action})
             if action == "warned":
                 self.display.warn(f"step {position.step:,}: {symptom}")
         if failures and not back:

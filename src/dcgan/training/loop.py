@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import torch
 
+from dcgan import distributed
 from dcgan.config import Config, TrainingConfig
 from dcgan.data.batches import open_batches
 from dcgan.data.pack import Pack
@@ -35,7 +36,8 @@ def fit(config: Config, run: Run, pack: Pack, display: Display, checkpoint: Chec
     """Train until the length of the settings is reached, from the start or from a checkpoint.
 
     Raises Interrupted once everything is saved after Ctrl-C or SIGTERM, and TrainingError for a training that
-    has failed and, by the settings, is not to go on. Global random state is as before afterwards.
+    has failed and, by the settings, is not to go on. Global random state is as before afterwards. Of several processes
+    all train alike: the clock, and whether to stop, are the same for all.
     """
     settings = config.training
     device = resolve_device(settings.device)
@@ -51,23 +53,27 @@ def fit(config: Config, run: Run, pack: Pack, display: Display, checkpoint: Chec
             batch_size=settings.batch_size,
             seed=settings.seed,
             partial=config.data.partial_batches,
+            share=(distributed.rank(), distributed.world()),
         )
         recorder = Recorder(config, run, pack, display, step, batches)
         if checkpoint:
             recorder.restore(checkpoint)
         position, length = recorder.position, Length(settings, len(pack.images))
         began = time.monotonic() - position.seconds
-        display.say(f"training on {device.type} in {str(dtype).removeprefix('torch.')}: {length}; run directory {run}")
+        where = f"{device.type}, {distributed.world()} processes," if distributed.world() > 1 else device.type
+        display.say(f"training on {where} in {str(dtype).removeprefix('torch.')}: {length}; run directory {run}")
 
-        while (done := length.share(position)) < 1 and not stop:
+        stopping = False
+        while (done := length.share(position)) < 1 and not stopping:
             step.set_rate(rate_factor(settings, done) * recorder.health.rate)
             position.images += step(batches)
             position.step += 1
             position.seconds = time.monotonic() - began - recorder.aside
             recorder.after_step(done)
+            position.seconds, stopping = distributed.agree(position.seconds, bool(stop))
 
         recorder.finish()
-    if stop:
+    if stopping:
         raise Interrupted(run)
 
 
@@ -118,7 +124,10 @@ class Stop:
 
 @contextmanager
 def stop_signals() -> Iterator[Stop]:
-    """Inside, the first SIGINT or SIGTERM asks to stop; a second one has its usual effect."""
+    """Inside, the first SIGINT or SIGTERM asks to stop; a second one has its usual effect.
+
+    Of several processes each may get it from the terminal, the scheduler and torchrun, so there it has none.
+    """
     stop = Stop()
     if threading.current_thread() is not threading.main_thread():
         yield stop  # only the main thread may set handlers
@@ -132,7 +141,8 @@ def stop_signals() -> Iterator[Stop]:
 
     def ask(_number: int, _frame: object) -> None:
         stop.asked = True
-        restore()
+        if distributed.world() == 1:
+            restore()
 
     for number in numbers:
         signal.signal(number, ask)

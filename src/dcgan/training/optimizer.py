@@ -7,6 +7,7 @@ import math
 import torch
 from torch import nn
 
+from dcgan import distributed
 from dcgan.config import TrainingConfig
 
 
@@ -33,11 +34,14 @@ def set_rate(optimizer: torch.optim.Adam, rate: float) -> None:
 def descend(optimizer: torch.optim.Adam, loss: torch.Tensor, refused: torch.Tensor) -> torch.Tensor:
     """Update along the gradients, or add 1 to `refused` if they or the loss are not finite; returns the norm of all.
 
+    Of several processes they and the loss are means over all, so that none refuses what others do.
     On a CUDA GPU a tensor tells the fused Adam, and nothing waits; elsewhere to look costs less.
     """
     gradients = [p.grad for p in optimizer.param_groups[0]["params"] if p.grad is not None]
+    loss = loss.detach().clone()
+    distributed.average_([*gradients, loss])
     norm = torch.stack(torch._foreach_norm(gradients)).norm()
-    total = norm + loss.detach()
+    total = norm + loss
     if optimizer.defaults["capturable"]:
         bad = total.isfinite().logical_not().float()
         refused += bad

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from dcgan import distributed
 from dcgan.config import MAX_SIDE, MIN_SIDE, SIDE_MULTIPLES, Config
 from dcgan.data.pack import Inspection, Pack, inspect, pack
 from dcgan.data.sources import NAMES, find_source
@@ -32,9 +33,11 @@ def prepare(config: Config, display: Display, left_out: Sequence[int] | None = N
     """Find the data, settle the settings by it, and pack it (or open the pack of an earlier time).
 
     left_out: the duplicates that an earlier session of the run has left out, which is how a resume has the very same
-    images on any machine. Raises InputError for data that cannot be used; see `dcgan.data`.
+    images on any machine. Raises InputError for data that cannot be used; see `dcgan.data`. Of several processes the
+    main one goes first, and the others find what it has packed (those of another host: or pack it there).
     """
     config.check()
+    _require_even_shares(config)
     resolve_device(config.training.device)
     if config.training.tensorboard and importlib.util.find_spec("tensorboard") is None:
         raise InputError("tensorboard: is not installed: pip install 'dcgan[tensorboard]'")
@@ -42,6 +45,32 @@ def prepare(config: Config, display: Display, left_out: Sequence[int] | None = N
         from dcgan.evaluation.metrics import OF_FEATURES, check_metrics, metric_names
 
         check_metrics(metric_names(config.training.metrics), among=OF_FEATURES)
+    with distributed.in_turn():
+        prepared = _prepared(config, display)
+    if config.data.dedup:
+        prepared = prepared._replace(pack=_without_duplicates(prepared.pack, left_out, display))
+    config, packed, _ = prepared
+    rest = len(packed.images) % config.training.batch_size
+    if config.data.partial_batches and rest > 1 and rest % distributed.world():
+        raise InputError(
+            f"partial_batches: the last {rest:,} images of an epoch cannot be shared evenly by {distributed.world()} "
+            "processes; leave it out (--no-partial-batches), or take another --batch-size"
+        )
+    _warn(config, packed, display)
+    return prepared
+
+
+def _require_even_shares(config: Config) -> None:
+    """Several processes have as many images of a batch each."""
+    size, world = config.training.batch_size, distributed.world()
+    if size % world:
+        low = size // world * world
+        near = f"{low} and {low + world} do" if low else f"{world} does"
+        raise InputError(f"batch_size: {size} images cannot be shared evenly by {world} processes; {near}")
+
+
+def _prepared(config: Config, display: Display) -> Prepared:
+    """Everything but the duplicates."""
     root = Path(config.data.data_root) if config.data.data_root else None
     source = find_source(config.data.data or None, root)
     display.say(f"data: {printable(source.description)}")
@@ -64,9 +93,6 @@ def prepare(config: Config, display: Display, left_out: Sequence[int] | None = N
         max_skipped=config.data.max_skipped,
         progress=display.counter("packing"),
     )
-    if config.data.dedup:
-        packed = _without_duplicates(packed, left_out, display)
-    _warn(config, packed, display)
     return Prepared(config, packed, source.name)
 
 
@@ -74,7 +100,7 @@ def _without_duplicates(packed: Pack, left_out: Sequence[int] | None, display: D
     from dcgan.curation.dedup import duplicates
 
     if left_out is None:
-        left_out = duplicates(packed, counter=display.counter).left_out
+        left_out = distributed.from_main(lambda: [*map(int, duplicates(packed, counter=display.counter).left_out)])
     display.say(f"{len(left_out):,} duplicates of {len(packed.images):,} images are left out")
     return without(packed, left_out)
 

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 import dcgan
+from dcgan import distributed
 from dcgan.config import Config, NetworkConfig
 from dcgan.data.batches import Batches, ReadAhead
 from dcgan.data.pack import Pack
@@ -17,7 +18,7 @@ from dcgan.errors import InputError
 from dcgan.pretrained import Discriminator, Generator, ModelInfo
 from dcgan.progress import Display, Position
 from dcgan.run import Run
-from dcgan.training.checkpoint import Checkpoint, newest, saved
+from dcgan.training.checkpoint import Checkpoint, newest_for_all, saved
 from dcgan.training.health import NEW, Health
 from dcgan.training.look import Looks, no_look
 from dcgan.training.scoring import Scoring
@@ -26,7 +27,10 @@ from dcgan.training.symptoms import Symptom, diverged
 
 
 class Recorder:
-    """Everything a training writes and shows. Owns the position, and the means of the last log line."""
+    """Everything a training writes and shows. Owns the position, and the means of the last log line.
+
+    Of several processes the main one writes; what it finds in the log is known to all, so that they decide alike.
+    """
 
     def __init__(
         self,
@@ -48,7 +52,8 @@ class Recorder:
         self._trained = {"preset": config.preset, "data": pack.source, "dcgan": dcgan.__version__}
         self._class_names = pack.class_names if config.network.conditional else ()
         self._rows, self._columns = _grid_shape(config.network)
-        self._board = _tensorboard(run) if config.training.tensorboard else None
+        self.writes = distributed.is_main()
+        self._board = _tensorboard(run) if config.training.tensorboard and self.writes else None
 
     @contextmanager
     def _writing(self) -> Iterator[None]:
@@ -75,12 +80,16 @@ class Recorder:
         )
         with self._writing():
             # A GPU is asked only when something is written: nothing is damaged meanwhile, as nothing is updated.
-            if (self.step.device.type == "cpu" or drawing or logging or saving) and self.step.refused():
+            refused = (self.step.device.type == "cpu" or drawing or logging or saving) and self.step.refused()
+            if refused or drawing or measuring or logging or saving:
+                self.step.settle()
+            if refused:
                 self._treat([self._diverged(self.step.peek())])
             else:
                 if drawing:
                     self.sample()
-                    self._seen |= self.looks()
+                    if self.writes:
+                        self._seen |= self.looks()
                 if measuring and self.scoring:
                     self._measure(self.scoring)
                 gone_back = logging and self._treat(self.log())
@@ -96,7 +105,8 @@ class Recorder:
 
     def log(self) -> list[Symptom]:
         """One line of metrics: means since the last, and what a look has seen since; what is wrong all at once."""
-        self.metrics, self._seen = self.step.means() | self._seen, {}
+        means, seen = self.step.means(), self._seen
+        self.metrics, self._seen = distributed.from_main(lambda: means | seen), {}
         if not all(map(math.isfinite, self.metrics.values())):
             return [self._diverged(self.metrics)]
         now, last = self.position, self._logged
@@ -109,7 +119,8 @@ class Recorder:
             "images_per_second": round(self._rate, 1),
             **{name: float(f"{value:.6g}") for name, value in self.metrics.items()},
         }
-        self.run.log(record)
+        if self.writes:
+            self.run.log(record)
         if self._board:
             for name, value in record.items():
                 self._board.add_scalar(name, value, now.images)
@@ -117,6 +128,8 @@ class Recorder:
 
     def sample(self) -> None:
         """A grid of the fixed latents: those of seed --seed, as `dcgan sample` draws them."""
+        if not self.writes:
+            return
         n = self._rows * self._columns
         images = self._generator().sample(max(n, 25), self.config.training.seed)
         self.display.last_grid = self.run.save_grid(images[:n], self._columns, self.position.images)
@@ -126,9 +139,13 @@ class Recorder:
     def save(self) -> None:
         """A checkpoint, and the networks ready to use; but nothing that is not finite."""
         tensors = self.step.tensors() | self.looks.tensors()
-        wrong = {name: math.nan for name, tensor in tensors.items() if not tensor.isfinite().all()}
+        wrong = distributed.from_main(
+            lambda: {name: math.nan for name, tensor in tensors.items() if not tensor.isfinite().all()}
+        )
         if wrong or self.step.refused():
             self._treat([self._diverged(self.step.peek() | wrong)])
+            return
+        if not self.writes:
             return
         self._checkpoint(tensors).save(
             self.run.checkpoints, self.config.training.keep_checkpoints, self.health.sound(self.position.step)
@@ -138,19 +155,21 @@ class Recorder:
 
     def finish(self) -> None:
         """Save, measure once more, and show how it all came about."""
+        self.step.settle()
         with self._writing():
             self.save()
             if self.scoring and self.position.step % self.config.training.metric_interval:
                 self._measure(self.scoring)
                 self.log()
             self.sample()
-            self.run.save_animation()
+            if self.writes:
+                self.run.save_animation()
 
     def _measure(self, scoring: Scoring) -> None:
         """The metrics, for the next log line; and if it is the best so far, keep all of it."""
         values = scoring(self._generator())
         self._seen |= values
-        if scoring.is_best(values):
+        if scoring.is_best(values) and self.writes:
             tensors = self.step.tensors() | self.looks.tensors()
             scoring.keep(self._checkpoint(tensors), self._generator(), self._discriminator())
 
@@ -178,7 +197,8 @@ class Recorder:
         then = checkpoint.position
         self.position.step, self.position.images, self.position.seconds = then.step, then.images, then.seconds
         self._logged = Position(then.step, then.images, then.seconds)
-        self.run.rewind(then.step)
+        if self.writes:
+            self.run.rewind(then.step)
 
     def _diverged(self, values: dict[str, float]) -> Symptom:
         wrong = ", ".join(f"{name} is {value}" for name, value in values.items() if not math.isfinite(value))
@@ -196,13 +216,14 @@ class Recorder:
         """To the last checkpoint before the trouble, else to a new start; at half the rate and with other noise."""
         failed, seconds, rollbacks = self.position.step, self.position.seconds, self.health.rollbacks + 1
         seed = (self.config.training.seed + rollbacks) % 2**63
-        checkpoint, _ = newest(self.run.checkpoints, failure.sound)
+        checkpoint, _ = newest_for_all(self.run.checkpoints, failure.sound)
         self.restore(checkpoint or self._start(seed))
         self.position.seconds = self._logged.seconds = seconds  # they were spent
         self.health.rollbacks = rollbacks
         self.step.reseed(seed)
         for later in set(saved(self.run.checkpoints)) - set(saved(self.run.checkpoints, self.position.step)):
-            later.unlink()
+            if self.writes:
+                later.unlink()
         self.save()  # so that a resume knows of it
         self.display.warn(
             f"step {failed:,}: {failure} Going back to step {self.position.step:,}, at {self.health.rate:g} of the "

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import nn
 
+from dcgan import distributed
 from dcgan.config import Config
 from dcgan.data.batches import Batch
 from dcgan.images import to_float
@@ -18,6 +19,7 @@ from dcgan.training.augmentation import Augmentation
 from dcgan.training.capture import Captured
 from dcgan.training.ema import Average
 from dcgan.training.optimizer import adam, descend, restore, set_rate
+from dcgan.training.parallel import average_statistics, in_parallel
 
 SUMS_G, SUMS_D = ("loss_g", "grad_g"), ("loss_d", "d_real", "d_fake", "d_right", "grad_d")
 
@@ -46,7 +48,8 @@ class TrainingStep:
     A step with `joint` updates is the blog post's: G on a fresh latent, then D on the real batch and on the
     same drawings, made before G's update. With `alternate` it is the authors': each batch trains G or D.
     Nothing in a step waits for the device; `means` reads what the steps since the last reading summed up.
-    On a GPU a move is recorded once and replayed from then on (`Captured`).
+    On a GPU a move is recorded once and replayed from then on (`Captured`). Of several processes each has a share of
+    the batch, draws what is random for all of it, and updates by the mean gradient: all networks stay the same.
     """
 
     def __init__(
@@ -58,8 +61,9 @@ class TrainingStep:
     ) -> None:
         self.settings, self.net, self.device, self.dtype = config.training, config.network, device, dtype
         self.flip = config.data.flip
-        self.generator = _placed(build_generator(config.network), device)
-        self.discriminator = _placed(build_discriminator(config.network), device)
+        sync = self.settings.sync_batchnorm
+        self.generator = in_parallel(_placed(build_generator(config.network), device), sync)
+        self.discriminator = in_parallel(_placed(build_discriminator(config.network), device), sync)
         self.average = Average(self.generator, self.settings.ema)
         self.augmentation = Augmentation(self.settings, device)
         self.optimizer_g = adam(self.generator, self.settings, self.settings.lr)
@@ -67,7 +71,7 @@ class TrainingStep:
         self.noise = torch.Generator(device).manual_seed(self.settings.seed)
         self.updates, self._factor = 0, 1.0
         self._repeatable = not any(isinstance(module, DROPOUT) for module in self.discriminator.modules())
-        self._play = Captured(self.play, self.noise, report) if device.type == "cuda" else self.play
+        self._play = Captured(self.play, self.noise, report) if _recordable(device) else self.play
         self._sums = {name: torch.zeros((), device=device) for name in SUMS_G + SUMS_D}
         self._counts = dict.fromkeys(SUMS_G + SUMS_D, 0)
         self._refused = torch.zeros((), device=device)
@@ -78,13 +82,14 @@ class TrainingStep:
         for move in self._moves():
             images, labels = next(batches)
             self._play(move, images, labels if self.net.conditional else None)
-            shown += len(images)
+            taken = len(images) * distributed.world()
+            shown += taken
             for name in move.sums:
                 self._counts[name] += 1
             if move.generator:
                 self.average.update()
             if move.discriminator:
-                self.augmentation.after_look(len(images))
+                self.augmentation.after_look(taken)
         self.updates += 1
         return shown
 
@@ -162,10 +167,12 @@ class TrainingStep:
 
     def latent(self, n: int) -> torch.Tensor:
         """Fresh noise (n, latent_dim) of the network's distribution."""
-        z = torch.empty(n, self.net.latent_dim, device=self.device)
+        z = torch.empty(n * distributed.world(), self.net.latent_dim, device=self.device)
         if self.net.latent == "uniform":
-            return z.uniform_(-1, 1, generator=self.noise)
-        return z.normal_(generator=self.noise)
+            z.uniform_(-1, 1, generator=self.noise)
+        else:
+            z.normal_(generator=self.noise)
+        return distributed.own_share(z)
 
     @torch.no_grad()
     def draw(self, n: int, labels: torch.Tensor | None) -> torch.Tensor:
@@ -189,6 +196,17 @@ class TrainingStep:
         self._factor = factor
         set_rate(self.optimizer_g, self.settings.lr * factor)
         set_rate(self.optimizer_d, (self.settings.lr_d or self.settings.lr) * factor)
+
+    def settle(self) -> None:
+        """Make what each of several processes has for itself the mean of all: what is summed up, and norms' averages.
+
+        To be called, in all of them, before any of it is looked at or saved.
+        """
+        if distributed.world() > 1:
+            distributed.average_(list(self._sums.values()))
+            self.augmentation.settle()
+            if not self.settings.sync_batchnorm:
+                average_statistics(self.generator, self.discriminator, self.average.network)
 
     def peek(self) -> dict[str, float]:
         """Mean losses and D's mean probabilities since the last `means`; what was not updated is left out."""
@@ -260,7 +278,7 @@ class TrainingStep:
         """A batch on the device, as floats, some images mirrored if asked for."""
         real = to_float(images.to(self.device, non_blocking=True)).contiguous(memory_format=torch.channels_last)
         if self.flip:
-            mirrored = torch.rand(len(real), 1, 1, 1, device=self.device, generator=self.noise) < 0.5
+            mirrored = self._random(len(real)) < 0.5
             real = torch.where(mirrored, real.flip(3), real)
         return real, None if labels is None else labels.to(self.device, non_blocking=True)
 
@@ -273,7 +291,7 @@ class TrainingStep:
         """
         settings, penalty = self.settings, torch.zeros((), device=self.device)
         if settings.loss == "wasserstein" and settings.gradient_penalty:
-            mix = torch.rand(len(real), 1, 1, 1, device=self.device, generator=self.noise)
+            mix = self._random(len(real))
             lipschitz = gradient_penalty(lambda x: self.discriminator(x, labels), real, drawn.float(), mix)
             penalty = penalty + settings.gradient_penalty * lipschitz
         for weight, images in ((settings.r1, real), (settings.r2, drawn)):
@@ -281,6 +299,11 @@ class TrainingStep:
                 steep = r1_penalty(lambda x: self.discriminator(x, labels), images)
                 penalty = penalty + weight * settings.r1_interval * steep
         return penalty
+
+    def _random(self, n: int) -> torch.Tensor:
+        """A number in [0, 1) for each image, (n, 1, 1, 1)."""
+        whole = torch.rand(n * distributed.world(), 1, 1, 1, device=self.device, generator=self.noise)
+        return distributed.own_share(whole)
 
     def _autocast(self) -> torch.autocast:
         return torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32)
@@ -294,6 +317,11 @@ class TrainingStep:
 
     def _optimizers(self) -> dict[str, torch.optim.Adam]:
         return {"optimizer_g": self.optimizer_g, "optimizer_d": self.optimizer_d}
+
+
+def _recordable(device: torch.device) -> bool:
+    """Of several processes a step is not recorded: whether what they say to each other can be is for a GPU to show."""
+    return device.type == "cuda" and distributed.world() == 1
 
 
 def _placed(network: nn.Module, device: torch.device) -> nn.Module:
