@@ -151,11 +151,11 @@ class _Sum(torch.autograd.Function):
     """The sum over the processes, whose losses add up: what each makes of it comes back to all."""
 
     @staticmethod
-    def forward(ctx: Any, tensor: torch.Tensor) -> torch.Tensor:
+    def forward(_ctx: Any, tensor: torch.Tensor) -> torch.Tensor:
         tensor = tensor.clone()
         distributed.sum_(tensor)
         return tensor
 
     @staticmethod
-    def backward(ctx: Any, grad: torch.Tensor) -> torch.Tensor:
+    def backward(_ctx: Any, grad: torch.Tensor) -> torch.Tensor:
         return _Sum.apply(grad)
