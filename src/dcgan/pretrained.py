@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from dcgan import distributed
 from dcgan.config import Config, NetworkConfig
 from dcgan.device import resolve_device, resolve_precision, side_by_side
 from dcgan.errors import InputError, nearest
@@ -27,6 +28,8 @@ from dcgan.networks.folding import ready_to_draw
 from dcgan.networks.statistics import Statistics, batch_statistics, with_statistics
 
 FORMAT = "dcgan-model-1"
+SHARE = 1024
+"""Images that a process draws in one go when several share the work: a multiple of all batches that are drawn at once."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -163,10 +166,15 @@ class Generator(_Pretrained):
         label: int | str | None = None,
         truncation: float | None = None,
         precision: str = "fp32",
+        start: int = 0,
     ) -> Iterator[np.ndarray]:
-        """As `sample`, in pieces: memory stays flat however large n is."""
+        """As `sample`, in pieces: memory stays flat however large n is. The images from number `start` (of whole SHARES)
+        up to n.
+        """
         if n < 1:
             raise InputError(f"n: {n} images cannot be drawn; at least 1")
+        if start % SHARE:
+            raise ValueError(f"start is {start}; it has to be a multiple of {SHARE}")
         if not 0 <= seed < 2**63:
             raise InputError(f"seed: {seed} is outside [0, 2^63)")
         label = self.class_index(label)
@@ -176,7 +184,15 @@ class Generator(_Pretrained):
             z = latents(size, config.latent_dim, seed, start, config.latent, truncation)
             return z, class_labels(config.classes, size, start, label)
 
-        yield from self._pieces(self._drawing(self._dtype(precision)), block, n)
+        yield from self._pieces(self._drawing(self._dtype(precision)), block, n, start)
+
+    def shares(self, n: int, seed: int = 0, **how: Any) -> Iterator[tuple[int, np.ndarray]]:
+        """This process's shares of the n images of `stream`: the number of the first, and up to SHARE images.
+
+        Share i is of process i mod `world`, so that all of them together have the images of one process.
+        """
+        for start in range(distributed.rank() * SHARE, n, distributed.world() * SHARE):
+            yield start, np.concatenate(list(self.stream(min(n, start + SHARE), seed, start=start, **how)))
 
     def draw(
         self,
@@ -236,8 +252,9 @@ class Generator(_Pretrained):
         network: nn.Module,
         block: Callable[[int], tuple[torch.Tensor, torch.Tensor | None]],
         n: int,
+        first: int = 0,
     ) -> Iterator[np.ndarray]:
-        """n images in pieces. block(start): z and labels of a whole batch from number start on.
+        """Images `first` … n - 1 in pieces. block(start): z and labels of a whole batch from number start on.
 
         A whole batch even for one image: so its rounding is always the same.
         """
@@ -249,7 +266,7 @@ class Generator(_Pretrained):
                 images = network(z.to(parameter), None if labels is None else labels.to(parameter.device))
             return to_array(images[: n - start])
 
-        starts = range(0, n, self._batch())
+        starts = range(first, n, self._batch())
         yield from side_by_side(draw, starts) if parameter.device.type == "cpu" else map(draw, starts)
 
     def _dtype(self, precision: str) -> torch.dtype:

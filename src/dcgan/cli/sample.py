@@ -14,6 +14,7 @@ from typing import Annotated, Literal
 import numpy as np
 import tyro
 
+from dcgan import distributed
 from dcgan.cli import DONE
 from dcgan.errors import InputError
 from dcgan.images import grid, save_png, to_pil
@@ -43,23 +44,68 @@ class SampleOptions:
 
 def run(arguments: Sequence[str]) -> int:
     options = tyro.cli(SampleOptions, prog="dcgan sample", args=arguments)
-    if options.out.exists():
-        raise InputError(f"{options.out}: exists already; name another --out")
+    with distributed.joined(options.device):
+        return _draw(options)
+
+
+def _draw(options: SampleOptions) -> int:
+    distributed.from_main(lambda: _require_absent(options.out))
     if options.out.suffix.lower() == ".png" and options.n > GRID_LIMIT:
         raise InputError(f"n: a grid of {options.n:,} images is too large; name a folder, .npz or .zip as --out")
     from dcgan.pretrained import Generator
 
     generator = Generator.from_pretrained(options.run, options.device)
     config = generator.info.network
-    pieces = generator.stream(options.n, options.seed, label=options.label, truncation=options.truncation)
+    how = {"label": options.label, "truncation": options.truncation}
     shape = (options.n, *config.size, config.image_channels)
     try:
-        options.out.parent.mkdir(parents=True, exist_ok=True)
-        write(options.out, pieces, shape)
+        if distributed.is_main():
+            options.out.parent.mkdir(parents=True, exist_ok=True)
+        if distributed.world() == 1:
+            write(options.out, generator.stream(options.n, options.seed, **how), shape)
+        else:
+            _write_together(options.out, generator.shares(options.n, options.seed, **how), shape)
     except OSError as error:
         raise InputError(f"{options.out}: cannot be written ({error.strerror})") from error
-    print(f"{options.out}: {options.n:,} images of {config.size[0]}x{config.size[1]}")
+    if distributed.is_main():
+        print(f"{options.out}: {options.n:,} images of {config.size[0]}x{config.size[1]}")
     return DONE
+
+
+def _require_absent(out: Path) -> None:
+    if out.exists():
+        raise InputError(f"{out}: exists already; name another --out")
+
+
+def _write_together(out: Path, shares: Iterator[tuple[int, np.ndarray]], shape: tuple[int, ...]) -> None:
+    """What `write` writes, by several processes: into a folder each its own share, into a file the main one all of it."""
+    from dcgan.pretrained import SHARE
+
+    if not _is_folder(out):
+        pieces = (
+            piece for (piece,) in distributed.in_order(((images,) for _, images in shares), -(-shape[0] // SHARE))
+        )
+        if distributed.is_main():
+            write(out, pieces, shape)
+        else:
+            for _ in pieces:
+                pass
+        return
+    try:
+        distributed.from_main(out.mkdir)
+        for start, images in shares:
+            for name, image in _named(iter([images]), shape[0], start):
+                save_png(out / name, image)
+        distributed.barrier()
+    except BaseException:
+        if distributed.is_main():
+            shutil.rmtree(out, ignore_errors=True)
+        raise
+
+
+def _is_folder(out: Path) -> bool:
+    """Whether the name asks for a folder of files."""
+    return out.suffix.lower() not in (".png", ".npz", ".zip")
 
 
 def write(out: Path, pieces: Iterator[np.ndarray], shape: tuple[int, ...]) -> None:
@@ -91,10 +137,9 @@ def write(out: Path, pieces: Iterator[np.ndarray], shape: tuple[int, ...]) -> No
         raise
 
 
-def _named(pieces: Iterator[np.ndarray], n: int) -> Iterator[tuple[str, np.ndarray]]:
-    """Each image with a file name that sorts by its number."""
+def _named(pieces: Iterator[np.ndarray], n: int, number: int = 0) -> Iterator[tuple[str, np.ndarray]]:
+    """Each image with a file name that sorts by its number, the first of which is `number`."""
     digits = max(5, len(str(n - 1)))
-    number = 0
     for piece in pieces:
         for image in piece:
             yield f"{number:0{digits}d}.png", image
