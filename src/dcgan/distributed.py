@@ -10,6 +10,8 @@ from __future__ import annotations
 import json
 import os
 import socket
+import time
+import uuid
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
@@ -94,7 +96,10 @@ def joined(device: str = "auto") -> Iterator[None]:
             )
         torch.cuda.set_device(local)
     try:
-        dist.init_process_group("cpu:gloo,cuda:nccl" if on_gpu else "gloo", timeout=STEP_TIMEOUT)
+        store, number, count = next(iter(dist.rendezvous("env://", timeout=STEP_TIMEOUT)))
+        store = dist.PrefixStore(_token(store, number, count), store)
+        backend = "cpu:gloo,cuda:nccl" if on_gpu else "gloo"
+        dist.init_process_group(backend, store=store, rank=number, world_size=count, timeout=STEP_TIMEOUT)
         _host_group = dist.new_group(backend="gloo", timeout=HOST_TIMEOUT)
     except (RuntimeError, ValueError) as error:
         where = f"{os.environ.get('MASTER_ADDR')}:{os.environ.get('MASTER_PORT')}"
@@ -107,6 +112,32 @@ def joined(device: str = "auto") -> Iterator[None]:
     finally:
         _host_group = None
         dist.destroy_process_group()
+
+
+def _token(store: Any, number: int, count: int) -> str:
+    """A word that all processes of this start have in common, and no earlier start had.
+
+    torchrun keeps its store when it starts all again, with the addresses of the dead in it (PyTorch 2.14), and its
+    count of restarts stays when a host comes or goes. So process 0 makes a word and tells it to who says hello now.
+    """
+    word, deadline = uuid.uuid4().hex, time.monotonic() + STEP_TIMEOUT.total_seconds()
+    if number:
+        store.set(f"dcgan/hello/{number}", word)
+        store.wait([f"dcgan/reply/{word}"], STEP_TIMEOUT)
+        told = store.get(f"dcgan/reply/{word}").decode()
+        store.set(f"dcgan/heard/{told}/{number}", "")
+        return told
+    missing = set(range(1, count))
+    while missing:
+        for other in list(missing):
+            if store.check([f"dcgan/hello/{other}"]):  # by now, or in an earlier start: then it says it again
+                store.set(f"dcgan/reply/{store.get(f'dcgan/hello/{other}').decode()}", word)
+            if store.check([f"dcgan/heard/{word}/{other}"]):
+                missing.remove(other)
+        if time.monotonic() > deadline:
+            raise RuntimeError(f"nothing heard from processes {', '.join(map(str, sorted(missing)))}")
+        time.sleep(0.01)
+    return word
 
 
 # What goes over the device's backend ---------------------------------------------------------------------------
