@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
+from dcgan import distributed
 from dcgan.cli import DONE
 from dcgan.errors import printable
 
@@ -81,7 +82,8 @@ def run(arguments: Sequence[str]) -> int:
         precision=options.precision,
         json=options.json,
     )
-    print(table(scores))
+    if distributed.is_main():
+        print(table(scores))
     return DONE
 
 

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 import dcgan
+from dcgan import distributed
 from dcgan.config import DataConfig
 from dcgan.data.pack import Pack
 from dcgan.device import resolve_device
@@ -60,10 +61,26 @@ def evaluate(
     Table 3, at 1,000, 10,000, … up to `samples` drawings) and memorisation (also a picture, memorisation.png, in a run
     directory). extractor: auto, inception, dinov2 or classifier; weights: its file. reference_samples: real images to
     compare with, by default all. precision: of the extractor, and of the drawings of 1nn. json: a file to add the
-    scores to, a line each. Raises InputError for wrong input.
+    scores to, a line each. Raises InputError for wrong input. Processes started by torchrun share the drawing and
+    looking of the metrics of features; the rest is done by the main one, which alone has the scores.
     """
     check_metrics(metrics)
-    display = Display(quiet=quiet)
+    with distributed.joined(device):
+        display = Display(quiet=quiet or not distributed.is_main())
+        how = (extractor, weights, samples, reference_samples, seed, truncation, device, precision)
+        return _evaluate(model, data, test, metrics, how, json, display)
+
+
+def _evaluate(
+    model: str | Path,
+    data: str | Path | None,
+    test: str | Path | None,
+    metrics: Sequence[str],
+    how: tuple[Any, ...],
+    json: str | Path | None,
+    display: Display,
+) -> list[Score]:
+    extractor, weights, samples, reference_samples, seed, truncation, device, precision = how
     path, weights_file = Path(model), Path(weights) if weights else None
     generator = Generator.from_pretrained(path, device)
     run = Run.open(path) if (path / "config.yaml").is_file() else None
@@ -72,26 +89,30 @@ def evaluate(
         require_appendable(file)
     with display:
         source = originals(path, data)
-        real = source.splits(generator.info.network, test, display)
+        with distributed.in_turn():
+            real = source.splits(generator.info.network, test, display)
         job = Job(generator, real, printable(path), source.settings, samples, seed, truncation, precision, display)
         scores: list[Score] = []
         chosen: Extractor | None = None
         if by_features := [name for name in metrics if name in OF_FEATURES]:
-            measure = Measure.of(
-                real.train,
-                by_features,
-                extractor=extractor,
-                weights=weights_file,
-                samples=samples,
-                reference_samples=reference_samples,
-                seed=seed,
-                truncation=truncation,
-                device=device,
-                precision=precision,
-                display=display,
-            )
+            with distributed.in_turn():
+                measure = Measure.of(
+                    real.train,
+                    by_features,
+                    extractor=extractor,
+                    weights=weights_file,
+                    samples=samples,
+                    reference_samples=reference_samples,
+                    seed=seed,
+                    truncation=truncation,
+                    device=device,
+                    precision=precision,
+                    display=display,
+                )
             scores += feature_scores(job, measure)
             chosen = measure.extractor
+        if not distributed.is_main():
+            return []
         if "1nn" in metrics:
             scores += neighbour_scores(job)
         if "memorisation" in metrics:
@@ -148,6 +169,8 @@ def feature_scores(job: Job, measure: Measure) -> list[Score]:
             "compare it with nothing but the floor"
         )
     drawn = measure.draw(job.generator, job.display.counter("drawing"))
+    if not distributed.is_main():
+        return []
     found = compare(measure.metrics, drawn, measure.real, measure.seed)
     floors, how = measure.floor(job.real.test, job.display.counter("looking at test"))
     return [

@@ -6,6 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Self
 
+import numpy as np
+
+from dcgan import distributed
 from dcgan.data.pack import Pack, Progress
 from dcgan.device import resolve_device
 from dcgan.errors import InputError
@@ -13,7 +16,7 @@ from dcgan.evaluation.choice import choose_extractor
 from dcgan.evaluation.extractors import Extractor, Features, joined
 from dcgan.evaluation.metrics import DEFAULT_METRICS, OF_FEATURES, Measured, check_metrics, compare
 from dcgan.evaluation.reference import KEPT, Reference, reference
-from dcgan.pretrained import Generator
+from dcgan.pretrained import SHARE, Generator
 from dcgan.progress import Display
 
 FEWEST = 20
@@ -77,11 +80,23 @@ class Measure:
     def __call__(self, generator: Generator) -> dict[str, float]:
         """The values by name, without intervals."""
         drawn = self.draw(generator)
-        found = compare(self.metrics, drawn, self.real, self.seed, intervals=False)
-        return {name: measured.estimate.value for name, measured in found.items()}
+
+        def values() -> dict[str, float]:
+            found = compare(self.metrics, drawn, self.real, self.seed, intervals=False)
+            return {name: measured.estimate.value for name, measured in found.items()}
+
+        return distributed.from_main(values)
 
     def draw(self, generator: Generator, progress: Progress | None = None) -> Features:
-        """Features of the generator's images 0 … samples - 1 of the seed; classes, if it has any, in turn."""
+        """Features of the generator's images 0 … samples - 1 of the seed; classes, if it has any, in turn.
+
+        Of several processes each draws and looks at its shares; all features are in the main one, and none in others.
+        """
+        if distributed.world() > 1:
+            shares = generator.shares(self.samples, self.seed, truncation=self.truncation)
+            looked = (self.extractor(images) for _, images in shares)
+            parts = [Features(*part) for part in distributed.in_order(looked, -(-self.samples // SHARE))]  # type: ignore[arg-type]
+            return joined(parts) if parts else Features(np.empty((0, self.extractor.dimensions), np.float32), None)
         pieces = generator.stream(self.samples, self.seed, truncation=self.truncation)
         return joined(list(self.extractor.stream(pieces, progress, self.samples)))
 

@@ -73,6 +73,7 @@ def fit(config: Config, run: Run, pack: Pack, display: Display, checkpoint: Chec
             position.seconds, stopping = distributed.agree(position.seconds, bool(stop))
 
         recorder.finish()
+        distributed.barrier()  # nobody goes on to a run that is not all there yet
     if stopping:
         raise Interrupted(run)
 

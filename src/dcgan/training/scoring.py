@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
+from dcgan import distributed
 from dcgan.config import Config
 from dcgan.data.pack import Pack
 from dcgan.progress import Display
@@ -29,15 +30,16 @@ class Scoring:
         self.best: float | None = None
         self.seconds = 0.0
         """Spent in this session: no part of the training's own time."""
-        self.measure = Measure.of(
-            pack,
-            metric_names(settings.metrics),
-            extractor=settings.extractor,
-            samples=settings.metric_samples,
-            seed=settings.seed,
-            device=settings.device,
-            display=display,
-        )
+        with distributed.in_turn():
+            self.measure = Measure.of(
+                pack,
+                metric_names(settings.metrics),
+                extractor=settings.extractor,
+                samples=settings.metric_samples,
+                seed=settings.seed,
+                device=settings.device,
+                display=display,
+            )
 
     def __call__(self, generator: Generator) -> dict[str, float]:
         """The values by name."""
