@@ -54,7 +54,7 @@ def ours(batch: int, preset: str, sync: bool) -> Callable[[], None]:
     images = torch.randint(256, (share, 1, 32, 32), dtype=torch.uint8).contiguous(memory_format=torch.channels_last)
     labels = torch.randint(10, (share,))
 
-    def batches():  # type: ignore[no-untyped-def]
+    def batches():
         while True:
             yield images, labels
 

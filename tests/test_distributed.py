@@ -197,7 +197,7 @@ def hosts() -> Iterator[list[tuple[str, ...]]]:
             made = made and all(ip("-n", name, "link", "set", device, "up") for device in ("lo", cable))
         if not made:
             pytest.skip("two hosts: no network namespaces can be made here")
-        prefixes = []
+        prefixes: list[tuple[str, ...]] = []
         for name, cable in zip(names, cables, strict=True):
             prefixes.append(("ip", "netns", "exec", name, "env", f"GLOO_SOCKET_IFNAME={cable}"))
         yield prefixes
@@ -235,7 +235,7 @@ def test_two_hosts_train_as_one(hosts: list[tuple[str, ...]], photos: Path, tmp_
     assert_same(tmp_path / "one", tmp_path / "two")
 
 
-# Drawing and looking by shares ---------------------------------------------------------------------------------------------------
+# Drawing and looking by shares ---------------------------------------------------------------------------------------
 
 
 def drawn(run: str, n: int, out: list[str]) -> list[int]:

@@ -29,7 +29,7 @@ from dcgan.networks.statistics import Statistics, batch_statistics, with_statist
 
 FORMAT = "dcgan-model-1"
 SHARE = 1024
-"""Images that a process draws in one go when several share the work: a multiple of all batches that are drawn at once."""
+"""Images that a process draws in one go when several share the work: a multiple of all batches of drawings."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -168,9 +168,7 @@ class Generator(_Pretrained):
         precision: str = "fp32",
         start: int = 0,
     ) -> Iterator[np.ndarray]:
-        """As `sample`, in pieces: memory stays flat however large n is. The images from number `start` (of whole SHARES)
-        up to n.
-        """
+        """As `sample`, in pieces: memory stays flat however large n is. From image `start` on, a multiple of SHARE."""
         if n < 1:
             raise InputError(f"n: {n} images cannot be drawn; at least 1")
         if start % SHARE:

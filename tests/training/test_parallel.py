@@ -1,4 +1,4 @@
-"""Several processes against one with the same batch: layers in value, gradient and second derivative; whole trainings."""
+"""Several processes against one with the same batch: layers, with second derivatives, and whole trainings."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ LAYERS: dict[str, tuple[nn.Module, tuple[int, ...]]] = {
 
 
 def passed(name: str, mean: float, bf16: bool = False) -> dict[str, np.ndarray]:
-    """This process's share of a batch through a norm: output, gradients, those of a penalty on them, running averages."""
+    """This process's share of a batch through a norm: output, gradients, a penalty's, running averages."""
     layer, shape = copy.deepcopy(LAYERS[name])
     random = torch.Generator().manual_seed(0)
     layer.weight = None if layer.weight is None else nn.Parameter(torch.rand(shape[1], generator=random) + 0.5)
@@ -41,15 +41,15 @@ def passed(name: str, mean: float, bf16: bool = False) -> dict[str, np.ndarray]:
     y = layer(x)
     (grad,) = torch.autograd.grad((y.float().sin() * towards).sum(), x, retain_graph=True)
     found = {"output": y, "gradient": grad}
-    parameters = list(layer.parameters())
+    parameters = tuple(layer.parameters())
     if parameters:
-        of_weights = torch.autograd.grad((y.float().sin() * towards).sum(), parameters)
-        found |= {f"of {name}": g for (name, _), g in zip(layer.named_parameters(), of_weights, strict=True)}
+        once = torch.autograd.grad((y.float().sin() * towards).sum(), parameters)
+        found |= {f"of {name}": g for (name, _), g in zip(layer.named_parameters(), once, strict=True)}
     if not bf16:  # R1: the gradient at the images, squared
         (first,) = torch.autograd.grad((layer(x).sin() * towards).sum(), x, create_graph=True)
-        (second, *of_weights) = torch.autograd.grad(first.square().sum(), [x, *layer.parameters()], allow_unused=True)
+        (second, *twice) = torch.autograd.grad(first.square().sum(), [x, *layer.parameters()], allow_unused=True)
         found["second"] = second
-        found |= {f"of {i} twice": g for i, g in enumerate(of_weights) if g is not None}
+        found |= {f"of {i} twice": g for i, g in enumerate(twice) if g is not None}
     found |= {name: b.float() for name, b in layer.named_buffers()}
     return {name: tensor.detach().float().numpy() for name, tensor in found.items()}
 
@@ -110,7 +110,8 @@ def test_means_are_over_the_processes_in_any_memory_layout() -> None:
 
 def test_in_one_process_nothing_changes() -> None:
     network = nn.Sequential(nn.BatchNorm2d(2), nn.Dropout2d(0.5))
-    assert [type(module) for module in in_parallel(network, True)] == [nn.BatchNorm2d, nn.Dropout2d]
+    assert in_parallel(network, True) is network
+    assert [type(module) for module in network] == [nn.BatchNorm2d, nn.Dropout2d]
     assert not isinstance(network[0], SharedBatchNorm1d | SharedBatchNorm2d)
 
 

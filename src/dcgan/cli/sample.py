@@ -9,7 +9,7 @@ import zipfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import tyro
@@ -56,7 +56,7 @@ def _draw(options: SampleOptions) -> int:
 
     generator = Generator.from_pretrained(options.run, options.device)
     config = generator.info.network
-    how = {"label": options.label, "truncation": options.truncation}
+    how: dict[str, Any] = {"label": options.label, "truncation": options.truncation}
     shape = (options.n, *config.size, config.image_channels)
     try:
         if distributed.is_main():
@@ -78,13 +78,12 @@ def _require_absent(out: Path) -> None:
 
 
 def _write_together(out: Path, shares: Iterator[tuple[int, np.ndarray]], shape: tuple[int, ...]) -> None:
-    """What `write` writes, by several processes: into a folder each its own share, into a file the main one all of it."""
+    """What `write` writes, by several processes: into a folder each its own share, a file the main one alone."""
     from dcgan.pretrained import SHARE
 
     if not _is_folder(out):
-        pieces = (
-            piece for (piece,) in distributed.in_order(((images,) for _, images in shares), -(-shape[0] // SHARE))
-        )
+        own = ((images,) for _, images in shares)
+        pieces = (piece for (piece,) in distributed.in_order(own, -(-shape[0] // SHARE)) if piece is not None)
         if distributed.is_main():
             write(out, pieces, shape)
         else:

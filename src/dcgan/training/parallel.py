@@ -1,4 +1,4 @@
-"""What the networks' layers need to be trained by several processes as by one: sums, and random numbers, of the whole batch.
+"""What layers need to be trained by several processes as by one: sums, and random numbers, of the whole batch.
 
 `torch.nn.SyncBatchNorm` works on CUDA alone and has no second derivative, which R1 and the gradient penalty want.
 """
@@ -19,8 +19,8 @@ NORMS = nn.BatchNorm1d | nn.BatchNorm2d
 def in_parallel(network: nn.Module, sync_batchnorm: bool) -> nn.Module:
     """The network for one of several processes, changed in place; in a single process it is left as it is.
 
-    Dropout draws for the whole batch and takes this process's share, and with `sync_batchnorm` batch norm in training
-    mode sees the whole batch. Parameters, buffers and their names stay, and so does all that happens in evaluation mode.
+    Dropout draws for the whole batch and takes this process's share, and with `sync_batchnorm` batch norm in
+    training mode sees the whole batch. Parameters, buffers, their names and evaluation mode stay as they are.
     """
     if distributed.world() == 1:
         return network
