@@ -25,6 +25,7 @@ COMMANDS = {
     "features probe": "how well a linear classifier does on those features, beside pixels and an untrained network",
     "data dedup": "find images of a set that are nearly the same",
     "data faces": "cut the faces out of photographs",
+    "report": "a run on one page: curves, grids, metrics, health, and how to do it again",
     "info": "versions, device, precision, threads and where data is looked for",
 }
 
