@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
 
+from dcgan.errors import printable
+
 WIDTH, HEIGHT = 640, 220
 LEFT, RIGHT, TOP, BOTTOM = 52, 12, 10, 26
 MOST_POINTS, LEAST = 600, 1e-300
@@ -64,7 +66,7 @@ def chart(title: str, curves: Sequence[Curve], marks: Sequence[tuple[float, str]
     y = _upright(values, log)
     names = " and ".join(curve.name for curve in curves)
     parts = [
-        f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{escape(f"{title}: {names} over images shown")}">',
+        f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{_text(f"{title}: {names} over images shown")}">',
         *(_level(y(tick), short(tick)) for tick in y.ticks()),
         *(_column(x(tick), short(tick)) for tick in x.ticks()),
         *(_mark(x(at), what) for at, what in marks if 0 <= at <= x.high),
@@ -72,10 +74,10 @@ def chart(title: str, curves: Sequence[Curve], marks: Sequence[tuple[float, str]
         "</svg>",
     ]
     legend = "".join(
-        f'<span class="key k{number % 6}">{escape(curve.name)} {number_of(curve.points[-1][1])}</span>'
+        f'<span class="key k{number % 6}">{_text(curve.name)} {number_of(curve.points[-1][1])}</span>'
         for number, curve in enumerate(curves)
     )
-    return f"<figure class=chart><figcaption>{escape(title)} {legend}</figcaption>{''.join(parts)}</figure>"
+    return f"<figure class=chart><figcaption>{_text(title)} {legend}</figcaption>{''.join(parts)}</figure>"
 
 
 def number_of(value: float) -> str:
@@ -119,7 +121,7 @@ def _upright(values: Sequence[float], log: bool) -> Scale:
 
 def _padded(low: float, high: float, share: float) -> tuple[float, float]:
     """The stretch a little wider, and never empty."""
-    room = (high - low) * share or (max(abs(high), 1e-12) * 0.05 if high == low else 0.0)
+    room = (high - low) * share or (abs(high) * 0.05 or 1.0 if high == low else 0.0)
     return low - room, high + room
 
 
@@ -139,4 +141,8 @@ def _column(at: float, text: str) -> str:
 
 def _mark(at: float, what: str) -> str:
     line = f'<line class=mark x1="{at:.1f}" x2="{at:.1f}" y1="{TOP}" y2="{HEIGHT - BOTTOM}">'
-    return f"{line}<title>{escape(what)}</title></line>"
+    return f"{line}<title>{_text(what)}</title></line>"
+
+
+def _text(name: str) -> str:
+    return escape(printable(name[:100]))

@@ -12,7 +12,7 @@ h1{font-size:1.7rem;margin:.2rem 0}h2{font-size:1.2rem;margin:2.4rem 0 .6rem}p{m
 table{border-collapse:collapse;font-size:.9rem;font-variant-numeric:tabular-nums}
 .wide{overflow-x:auto}
 th,td{text-align:left;padding:.25rem .9rem .25rem 0;border-bottom:1px solid var(--rule);vertical-align:top}
-th{font-weight:600;color:var(--dim)}td.n,th.n{text-align:right}td{overflow-wrap:anywhere}
+th{font-weight:600;color:var(--dim)}td.n,th.n{text-align:right}td{overflow-wrap:break-word}td:first-child,td.n{white-space:nowrap}
 code,pre{font:.88rem/1.5 ui-monospace,monospace}pre{background:var(--card);padding:.8rem;border-radius:6px;
 white-space:pre-wrap;overflow-wrap:anywhere}
 figure{margin:0}figcaption{font-size:.9rem;margin:.2rem 0}
