@@ -28,4 +28,4 @@ def printable(text: object) -> str:
 
 def without_folders(text: object) -> str:
     """`text` with the folders of the paths in it left out, for what others are to read: /home/me/photos → photos."""
-    return re.sub(r"\S*[/\\](?:.*[/\\])?", "", printable(str(text).rstrip("/\\")))
+    return printable(re.sub(r"\S*[/\\](?:.*[/\\])?", "", str(text).rstrip("/\\"), flags=re.DOTALL))
