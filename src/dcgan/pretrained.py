@@ -20,6 +20,9 @@ from dcgan.config import Config, NetworkConfig
 from dcgan.device import resolve_device, resolve_precision, side_by_side
 from dcgan.errors import InputError, nearest
 from dcgan.files import read_tensors, write_atomically, write_tensors
+from dcgan.hub.card import require_licence
+from dcgan.hub.files import SHOWN, model_files
+from dcgan.hub.repository import fetch, require_repo_id, upload
 from dcgan.images import to_array
 from dcgan.latents import BLOCK, latents
 from dcgan.networks import build_discriminator, build_generator
@@ -76,13 +79,15 @@ class _Pretrained(nn.Module):
 
     @classmethod
     def from_pretrained(cls, path: str | Path, device: str = "auto") -> Self:
-        """Load from a run directory or a weights file, onto a device, in evaluation mode.
+        """Load from a run directory, a weights file or the hub, onto a device, in evaluation mode.
 
+        path: on this disk; or, if nothing is there, `user/name` or `user/name@revision` of the Hugging Face hub
+        (`hf://user/name` is never a path), of which this network's file is fetched once and kept in the hub's cache.
         Raises InputError if there is no such model, if it is damaged, or if it is a pickle.
         """
         path = Path(path)
         if not path.exists():
-            raise InputError(f"{path}: no such run directory or weights file")
+            path = fetch(path, cls.filename)
         file = path / cls.filename if path.is_dir() else path
         if not file.exists():
             raise InputError(f"{path}: no {cls.filename} in it; a run writes it at its first checkpoint")
@@ -271,6 +276,17 @@ class Generator(_Pretrained):
         if config.norm_stats == "batch" or next(self.parameters()).device.type == "cpu":
             return BLOCK
         return BLOCK * min(16, max(1, 2**16 // (config.size[0] * config.size[1])))
+
+    def push_to_hub(self, repo_id: str, *, licence: str = "unknown", public: bool = False, update: bool = False) -> str:
+        """Upload this generator with a card to the repository user/name of the hub; returns its address in the web.
+
+        `dcgan push` and `export.hub.push` do so with D, and with what the run says of data and scores. public, update:
+        see `hub.repository.upload`. Raises InputError for wrong input, and for what the hub refuses.
+        """
+        require_repo_id(repo_id)
+        require_licence(licence)
+        files = model_files([self], self.sample(SHOWN), repo_id, licence)
+        return upload(repo_id, files, public=public, update=update, message="A model of dcgan")
 
     def class_index(self, label: int | str | None) -> int | None:
         """The number of a class given by name or number; InputError if there is none."""
