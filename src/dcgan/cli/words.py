@@ -71,6 +71,8 @@ def _word(field: str, kind: Any, notes: list[Any], pairs: bool) -> list[Word]:
     own: Any = next((note for note in notes if hasattr(note, "metavar")), None)
     metavar, told = (own.metavar or "", str(own.help or "")) if own else ("", "")
     choices, flag = _choices(kind), kind is bool
+    if field == "data_root":
+        metavar = "FOLDER"
     if metavar in ("DATA", "[DATA]"):
         from dcgan.data.named import NAMES
 
