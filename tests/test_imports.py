@@ -16,7 +16,7 @@ ROOT = Path(dcgan.__file__).parent
 # From the bottom up: a module may import from its own folder and from levels below, never sideways or upwards.
 LEVELS: list[set[str]] = [
     {"errors", "values"},
-    {"config", "images", "files", "device", "latents"},
+    {"config", "images", "files", "device", "latents", "notebook"},
     {"presets", "networks", "losses", "data", "progress"},
     {"hub"},
     {"pretrained", "run"},

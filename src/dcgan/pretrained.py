@@ -23,7 +23,7 @@ from dcgan.files import read_tensors, write_atomically, write_tensors
 from dcgan.hub.card import require_licence
 from dcgan.hub.files import SHOWN, model_files
 from dcgan.hub.repository import fetch, require_repo_id, upload
-from dcgan.images import to_array
+from dcgan.images import Images, to_array
 from dcgan.latents import BLOCK, latents
 from dcgan.networks import build_discriminator, build_generator
 from dcgan.networks.folding import ready_to_draw
@@ -150,7 +150,7 @@ class Generator(_Pretrained):
         truncation: float | None = None,
         precision: str = "fp32",
     ) -> np.ndarray:
-        """n images as uint8 (n, H, W, C). Image i of a seed is the same whatever n is.
+        """n images as uint8 (n, H, W, C). Image i of a seed is the same whatever n is. A notebook shows them.
 
         label: class number or name, for conditional generators; None goes through all classes in turn.
         truncation: see `latents`. precision: "fp32"; "bf16", which draws the same images two to three times as fast
@@ -158,7 +158,8 @@ class Generator(_Pretrained):
         of MNIST); "auto": the latter where it is fast.
         Raises InputError for values that make no sense.
         """
-        return np.concatenate(list(self.stream(n, seed, label=label, truncation=truncation, precision=precision)))
+        pieces = list(self.stream(n, seed, label=label, truncation=truncation, precision=precision))
+        return np.concatenate(pieces).view(Images)
 
     def stream(
         self,
@@ -210,7 +211,7 @@ class Generator(_Pretrained):
             network = self._drawing(dtype, alone=True)
         else:
             network = ready_to_draw(self.alone(statistics), dtype)
-        return np.concatenate(list(self._pieces(network, block, len(z))))
+        return np.concatenate(list(self._pieces(network, block, len(z)))).view(Images)
 
     def statistics(
         self, seed: int = 0, block: int = 0, label: int | str | None = None, truncation: float | None = None
