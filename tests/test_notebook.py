@@ -89,8 +89,9 @@ def test_it_runs_as_it_stands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     assert sum("image/png" in data for data in shown) >= 3
     assert any("<progress" in data.get("text/html", "") for data in shown)
     text = "".join(output.get("text", "") for output in outputs)
-    (accuracy, pixels) = map(float, re.findall(r"(\d\.\d+) of the test digits", text))
+    accuracy, pixels = map(float, re.findall(r"(\d\.\d+) of the test digits", text))
     assert accuracy > 0.75
     assert pixels > 0.6
-    (fid, floor) = map(float, re.findall(r"^fid +[\d,]+ +([\d.]+) .* ([\d.]+)$", text, re.M)[0])
-    assert floor < fid < 40
+    measured = re.findall(r"^(precision|recall) +([\d.]+) \(([\d.]+) to ([\d.]+)\), floor ([\d.]+)$", text, re.M)
+    assert [name for name, *_ in measured] == ["precision", "recall"]
+    assert all(0.2 < float(value) <= 1 and float(floor) > 0.5 for _, value, _, _, floor in measured)
