@@ -2,7 +2,7 @@
 
 import pytest
 
-from dcgan.errors import InputError, nearest, printable
+from dcgan.errors import InputError, nearest, printable, without_folders
 
 
 def test_input_error_is_a_value_error():
@@ -25,3 +25,19 @@ def test_printable_escapes_control_characters_only():
     assert printable("Größe 猫.png") == "Größe 猫.png"
     assert printable("a\x1b[31m\nb\u202e") == "a\\x1b[31m\\nb\\u202e"
     assert printable(7) == "7"
+
+
+@pytest.mark.parametrize(
+    ("text", "left"),
+    [
+        ("folder /home/jane doe/my faces: 12 images in 3 classes", "folder my faces: 12 images in 3 classes"),
+        ("zip C:\\Users\\Jane\\faces.zip: 5 images", "zip faces.zip: 5 images"),
+        ("folder ../private/faces", "folder faces"),
+        ("~/photos/", "photos"),
+        ("mnist", "mnist"),
+        ("/", ""),
+        ("IDX file /a/b/t10k.gz: 3\x1b", "IDX file t10k.gz: 3\\x1b"),
+    ],
+)
+def test_folders_are_nobodys_business(text: str, left: str) -> None:
+    assert without_folders(text) == left

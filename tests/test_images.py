@@ -1,11 +1,14 @@
 """The fixed mapping between floats and bytes, sheets of images, PNG and GIF."""
 
+import io
+import pickle
+
 import numpy as np
 import pytest
 import torch
 from PIL import Image, ImageSequence
 
-from dcgan.images import grid, save_gif, save_png, to_array, to_float, to_pil, to_uint8
+from dcgan.images import Images, grid, save_gif, save_png, to_array, to_float, to_pil, to_uint8
 
 
 def noise(*shape):
@@ -110,3 +113,49 @@ def test_gif_of_one_frame(tmp_path):
 def test_gif_of_no_frame_is_refused(tmp_path):
     with pytest.raises(ValueError, match="at least one frame"):
         save_gif(tmp_path / "a.gif", [])
+
+
+def shown(images: np.ndarray) -> np.ndarray | None:
+    """What a notebook shows of them, as pixels."""
+    png = images.view(Images)._repr_png_()
+    return None if png is None else np.asarray(Image.open(io.BytesIO(png)))
+
+
+def test_a_notebook_shows_images_as_a_grid_and_one_as_itself() -> None:
+    images = np.random.default_rng(0).integers(0, 256, (4, 40, 40, 3), np.uint8)
+    sheet = shown(images)
+    assert sheet is not None
+    assert sheet.shape == (86 * 4, 86 * 4, 3)  # 384 // 86 times as large
+    assert np.array_equal(sheet[::4, ::4], grid(images))
+    one = shown(images[2])
+    assert one is not None
+    assert np.array_equal(one[::9, ::9], images[2])
+    grey = shown(images[..., :1])
+    assert grey is not None
+    assert grey.ndim == 2
+    many = shown(np.zeros((1000, 28, 28, 1), np.uint8))
+    assert many is not None
+    assert many.shape == (302, 302)
+
+
+def test_what_is_no_picture_is_shown_as_text() -> None:
+    images = np.zeros((4, 8, 8, 3), np.uint8).view(Images)
+    for other in (images.astype(np.float32), images[0, 0], images[:0], images[..., :2], images[None]):
+        assert isinstance(other, Images)
+        assert other._repr_png_() is None
+    assert repr(images[0, 0, :1]) == "array([[0, 0, 0]], dtype=uint8)"
+
+
+def test_images_are_arrays_in_all_else() -> None:
+    plain = np.random.default_rng(0).integers(0, 256, (4, 8, 8, 3), np.uint8)
+    images = plain.view(Images)
+    assert isinstance(images[1:], Images)
+    assert np.shares_memory(images[1:], plain)
+    for computed in (images / 255, images == 0, images + images, np.abs(images), images.mean(0)):
+        assert type(computed) is np.ndarray
+    assert type(images.mean()) is np.float64
+    assert type(images.max()) is np.uint8
+    assert torch.equal(torch.from_numpy(images), torch.from_numpy(plain))
+    assert images.tobytes() == plain.tobytes()
+    assert np.array_equal(pickle.loads(pickle.dumps(images)), plain)
+    assert to_pil(images[0]).tobytes() == plain[0].tobytes()

@@ -17,10 +17,11 @@ ROOT = Path(dcgan.__file__).parent
 LEVELS: list[set[str]] = [
     {"errors", "values"},
     {"distributed"},
-    {"config", "images", "files", "device", "latents"},
+    {"config", "images", "files", "device", "latents", "notebook"},
     {"presets", "networks", "losses", "data", "progress"},
+    {"hub"},
     {"pretrained", "run"},
-    {"evaluation", "curation"},
+    {"evaluation", "curation", "report"},
     {"training"},
     {"latent", "features", "export"},
     {"reproduce"},

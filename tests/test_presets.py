@@ -1,10 +1,13 @@
 """The recipes, against the numbers of their sources written out once more."""
 
+import contextlib
+
 import pytest
 
+from dcgan.cli import train as train_command
 from dcgan.config import Config
 from dcgan.errors import InputError
-from dcgan.presets import PRESETS, load_preset
+from dcgan.presets import PRESETS, changes, command, load_preset
 
 BLOG = {  # the post's argument parser, networks and loop
     "family": "blog",
@@ -131,3 +134,35 @@ def test_unknown_recipe_names_the_nearest(name, hint):
         load_preset(name)
     assert hint in str(caught.value)
     assert all(known in str(caught.value) for known in PRESETS)
+
+
+@pytest.mark.parametrize("preset", list(PRESETS))
+def test_the_command_of_settings_gives_them_back(preset: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Through the very parser of `dcgan train`."""
+    changed = {
+        "data": "my photos",
+        "flip": True,
+        "lr": 1e-3,
+        "lr_d": None,
+        "norm_affine": False,
+        "minutes": 2.5,
+        "seed": 7,
+    }
+    config = load_preset(preset).replace(**changed)
+    words = command(config)
+    assert words[:5] == ["dcgan", "train", "my photos", "--preset", preset]
+    started: list[Config] = []
+
+    def start(config: Config, *_: object) -> None:
+        started.append(config)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(train_command, "start_run", start)
+    with contextlib.suppress(KeyboardInterrupt):
+        train_command.run(words[2:])
+    assert started == [config]
+
+
+def test_changes_are_what_the_preset_has_not() -> None:
+    assert changes(load_preset("blog")) == {"n_epochs": (200, 200)}
+    assert changes(load_preset("fast").replace(width=9, minutes=1)) == {"width": (9, 24), "minutes": (1.0, None)}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable
 
 
@@ -23,3 +24,8 @@ def nearest(name: str, known: Iterable[str]) -> str:
 def printable(text: object) -> str:
     """`text` with control characters escaped: file names are data, never terminal commands."""
     return "".join(c if c.isprintable() else repr(c)[1:-1] for c in str(text))
+
+
+def without_folders(text: object) -> str:
+    """`text` with the folders of the paths in it left out, for what others are to read: /home/me/photos → photos."""
+    return printable(re.sub(r"\S*[/\\](?:.*[/\\])?", "", str(text).rstrip("/\\"), flags=re.DOTALL))

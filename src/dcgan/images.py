@@ -7,16 +7,50 @@ looks the same.
 
 from __future__ import annotations
 
+import io
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 if TYPE_CHECKING:
     import torch
     from PIL.Image import Image
+
+
+SHEET, SHEET_WIDTH = 100, 384
+"""Images that a notebook shows at most, and the pixels up to which small ones are enlarged by a whole number."""
+
+
+class Images(np.ndarray):
+    """uint8 images (N, H, W, C) that a notebook shows as a picture; in all else the array that they are.
+
+    So are slices of them, and a single image (H, W, C). What is computed from them is a plain array.
+    """
+
+    def _repr_png_(self) -> bytes | None:
+        images = self.view(np.ndarray)
+        if (
+            images.dtype != np.uint8
+            or images.ndim not in (3, 4)
+            or images.shape[-1] not in (1, 3, 4)
+            or not images.size
+        ):
+            return None  # a notebook then shows it as text
+        sheet = grid(images[:SHEET]) if images.ndim == 4 else images
+        times = max(1, SHEET_WIDTH // sheet.shape[1])
+        buffer = io.BytesIO()
+        to_pil(np.kron(sheet, np.ones((times, times, 1), np.uint8))).save(buffer, format="PNG")
+        return buffer.getvalue()
+
+    def __repr__(self) -> str:
+        return repr(self.view(np.ndarray))
+
+    def __array_wrap__(self, array: np.ndarray, context: Any = None, return_scalar: bool = False) -> Any:
+        plain = np.asarray(array)
+        return plain if plain.ndim else plain[()]
 
 
 def to_float(images: torch.Tensor) -> torch.Tensor:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from dcgan.config import Config
+from dcgan.config import LENGTHS, Config
 from dcgan.errors import InputError, nearest
 
 _PLAIN: dict[str, Any] = {"loss": "bce", "label_smoothing": 0.0, "lr_d": None, "r1": 0.0, "augment": "none"}
@@ -101,3 +101,27 @@ def load_preset(name: str) -> Config:
     if name not in PRESETS:
         raise InputError(f"no preset {name!r}{nearest(name, PRESETS)} (there are: {', '.join(PRESETS)})")
     return Config(preset=name).replace(**PRESETS[name])
+
+
+def changes(config: Config) -> dict[str, tuple[Any, Any]]:
+    """Each setting that is not its preset's: its value, and the preset's; the length is always among them."""
+    usual = load_preset(config.preset).flat()
+    return {
+        name: (value, usual[name])
+        for name, value in config.flat().items()
+        if value != usual[name] or (name in LENGTHS and value is not None)
+    }
+
+
+def command(config: Config) -> list[str]:
+    """`dcgan train …` with these settings, word by word; the data as the settings have it."""
+    words = ["dcgan", "train", *([config.data.data] if config.data.data else []), "--preset", config.preset]
+    for name, (value, _) in changes(config).items():
+        option = name.replace("_", "-")
+        if name in ("data", "classes") or (name in LENGTHS and value is None):
+            continue  # the data come first, and say how many classes there are
+        if isinstance(value, bool):
+            words.append(f"--{option}" if value else f"--no-{option}")
+        else:
+            words += [f"--{option}", str(value)]
+    return words

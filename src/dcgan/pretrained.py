@@ -21,7 +21,10 @@ from dcgan.config import Config, NetworkConfig
 from dcgan.device import resolve_device, resolve_precision, side_by_side
 from dcgan.errors import InputError, nearest
 from dcgan.files import read_tensors, write_atomically, write_tensors
-from dcgan.images import to_array
+from dcgan.hub.card import require_licence
+from dcgan.hub.files import SHOWN, model_files
+from dcgan.hub.repository import fetch, require_repo_id, upload
+from dcgan.images import Images, to_array
 from dcgan.latents import BLOCK, latents
 from dcgan.networks import build_discriminator, build_generator
 from dcgan.networks.folding import ready_to_draw
@@ -79,13 +82,15 @@ class _Pretrained(nn.Module):
 
     @classmethod
     def from_pretrained(cls, path: str | Path, device: str = "auto") -> Self:
-        """Load from a run directory or a weights file, onto a device, in evaluation mode.
+        """Load from a run directory, a weights file or the hub, onto a device, in evaluation mode.
 
+        path: on this disk; or, if nothing is there, `user/name` or `user/name@revision` of the Hugging Face hub
+        (`hf://user/name` is never a path), of which this network's file is fetched once and kept in the hub's cache.
         Raises InputError if there is no such model, if it is damaged, or if it is a pickle.
         """
         path = Path(path)
         if not path.exists():
-            raise InputError(f"{path}: no such run directory or weights file")
+            path = fetch(path, cls.filename)
         file = path / cls.filename if path.is_dir() else path
         if not file.exists():
             raise InputError(f"{path}: no {cls.filename} in it; a run writes it at its first checkpoint")
@@ -148,7 +153,7 @@ class Generator(_Pretrained):
         truncation: float | None = None,
         precision: str = "fp32",
     ) -> np.ndarray:
-        """n images as uint8 (n, H, W, C). Image i of a seed is the same whatever n is.
+        """n images as uint8 (n, H, W, C). Image i of a seed is the same whatever n is. A notebook shows them.
 
         label: class number or name, for conditional generators; None goes through all classes in turn.
         truncation: see `latents`. precision: "fp32"; "bf16", which draws the same images two to three times as fast
@@ -156,7 +161,8 @@ class Generator(_Pretrained):
         of MNIST); "auto": the latter where it is fast.
         Raises InputError for values that make no sense.
         """
-        return np.concatenate(list(self.stream(n, seed, label=label, truncation=truncation, precision=precision)))
+        pieces = list(self.stream(n, seed, label=label, truncation=truncation, precision=precision))
+        return np.concatenate(pieces).view(Images)
 
     def stream(
         self,
@@ -219,7 +225,7 @@ class Generator(_Pretrained):
             network = self._drawing(dtype, alone=True)
         else:
             network = ready_to_draw(self.alone(statistics), dtype)
-        return np.concatenate(list(self._pieces(network, block, len(z))))
+        return np.concatenate(list(self._pieces(network, block, len(z)))).view(Images)
 
     def statistics(
         self, seed: int = 0, block: int = 0, label: int | str | None = None, truncation: float | None = None
@@ -286,6 +292,17 @@ class Generator(_Pretrained):
         if config.norm_stats == "batch" or next(self.parameters()).device.type == "cpu":
             return BLOCK
         return BLOCK * min(16, max(1, 2**16 // (config.size[0] * config.size[1])))
+
+    def push_to_hub(self, repo_id: str, *, licence: str = "unknown", public: bool = False, update: bool = False) -> str:
+        """Upload this generator with a card to the repository user/name of the hub; returns its address in the web.
+
+        `dcgan push` and `export.hub.push` do so with D, and with what the run says of data and scores. public, update:
+        see `hub.repository.upload`. Raises InputError for wrong input, and for what the hub refuses.
+        """
+        require_repo_id(repo_id)
+        require_licence(licence)
+        files = model_files([self], self.sample(SHOWN), repo_id, licence)
+        return upload(repo_id, files, public=public, update=update, message="A model of dcgan")
 
     def class_index(self, label: int | str | None) -> int | None:
         """The number of a class given by name or number; InputError if there is none."""

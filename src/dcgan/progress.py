@@ -15,9 +15,11 @@ from rich.table import Table
 from rich.text import Text
 
 from dcgan.errors import printable
+from dcgan.notebook import Panel
 
 PLAIN_SECONDS = 10.0
 LIVE_SECONDS = 0.2
+NOTEBOOK_SECONDS = 1.0
 
 
 class Counter(Protocol):
@@ -44,7 +46,10 @@ class Display:
         self.console = console or Console(quiet=quiet, highlight=False, soft_wrap=True)
         self.last_grid: Path | None = None
         self._live = Live(console=self.console, auto_refresh=False, transient=True)
-        self._interval = LIVE_SECONDS if self.console.is_terminal or self.console.is_jupyter else PLAIN_SECONDS
+        self._panel = Panel() if self.console.is_jupyter and not self.console.quiet else None
+        self._interval = LIVE_SECONDS if self.console.is_terminal else PLAIN_SECONDS
+        if self.console.is_jupyter:
+            self._interval = NOTEBOOK_SECONDS
         self._shown = time.monotonic()
 
     def __enter__(self) -> Self:
@@ -88,6 +93,10 @@ class Display:
 
     def _show(self, share: float, line: str) -> None:
         self._shown = time.monotonic()
+        if self._interval == NOTEBOOK_SECONDS:
+            if self._panel:
+                self._panel.show(share, line, self.last_grid)
+            return
         if self._interval == PLAIN_SECONDS:
             self.say(f"{share:4.0%}  {line}")
             return

@@ -82,6 +82,14 @@ class Run:
         """The lines of health.jsonl: what was wrong and what was done about it; empty for a healthy run."""
         return self._read("health.jsonl")
 
+    def sessions(self) -> list[dict[str, Any]]:
+        """The lines of sessions.jsonl: the start and each resume, with command, versions and hardware."""
+        return self._read("sessions.jsonl")
+
+    def evaluations(self) -> list[dict[str, Any]]:
+        """The lines of evaluation.jsonl: the scores of `dcgan evaluate`, as `evaluation.scores.Score` writes them."""
+        return self._read("evaluation.jsonl")
+
     def _read(self, name: str) -> list[dict[str, Any]]:
         records = []
         try:
@@ -102,6 +110,10 @@ class Run:
     def log_health(self, event: dict[str, Any]) -> None:
         """Append one line to health.jsonl."""
         self._append("health.jsonl", event)
+
+    def log_session(self, facts: dict[str, Any]) -> None:
+        """Append one line to sessions.jsonl."""
+        self._append("sessions.jsonl", facts)
 
     def _append(self, name: str, record: dict[str, Any]) -> None:
         with (self.path / name).open("a", encoding="utf-8") as file:

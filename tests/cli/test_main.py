@@ -16,8 +16,15 @@ def test_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--help"]) == 0
     text = capsys.readouterr().out
     assert all(command in text for command in cli.COMMANDS)
-    assert main([]) == 0
+    assert main(["help"]) == 0
     assert capsys.readouterr().out == text
+
+
+def test_alone_it_greets_with_three_commands_to_try(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([]) == 0
+    text = capsys.readouterr().out
+    assert text == cli.GREETING + "\n"
+    assert sum(line.startswith("  dcgan ") for line in text.splitlines()) == 3
 
 
 def test_version(capsys: pytest.CaptureFixture[str]) -> None:

@@ -27,6 +27,8 @@ def test_a_run_directory_keeps_the_contract(finished: dcgan.Run) -> None:
         "config.yaml",
         "data.json",
         "metrics.jsonl",
+        "sessions.jsonl",
+        "report.html",
         "model.json",
         "generator.safetensors",
         "discriminator.safetensors",

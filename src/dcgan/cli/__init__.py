@@ -26,6 +26,9 @@ COMMANDS = {
     "features probe": "how well a linear classifier does on those features, beside pixels and an untrained network",
     "data dedup": "find images of a set that are nearly the same",
     "data faces": "cut the faces out of photographs",
+    "report": "a run on one page: curves, grids, metrics, health, and how to do it again",
+    "push": "a run's networks and their model card to the Hugging Face hub",
+    "completion": "a script with which bash, zsh or fish complete all this",
     "info": "versions, device, precision, threads and where data is looked for",
 }
 
@@ -35,13 +38,26 @@ GROUPS = {name.split()[0] for name in COMMANDS if " " in name}
 TOGETHER = {"train", "sample", "evaluate"}
 """Commands that many processes, started by torchrun, do as one."""
 
+GREETING = """dcgan trains, judges, explores and ships deep convolutional GANs. Try
+
+  dcgan train digits --minutes 3                    learn handwritten digits, no network needed
+  dcgan sample runs/digits-fast --out grid.png      draw new ones
+  dcgan train photos/ --minutes 30                  learn from a folder of your own images
+
+`dcgan --help` lists all commands, `dcgan COMMAND --help` a command's options with examples."""
+
 DONE, FAILURE, WRONG_INPUT, INTERRUPTED = 0, 1, 2, 130
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns its exit code: 0 done, 1 failure, 2 wrong usage or input, 130 interrupted."""
     arguments = list(sys.argv[1:] if argv is None else argv)
-    if not arguments or arguments[0] in ("-h", "--help", "help"):
+    if not arguments:
+        print(GREETING)
+        return DONE
+    if arguments[0] == "help":  # `dcgan help latent walk` is `dcgan latent walk --help`
+        arguments = [*arguments[1:], "--help"]
+    if arguments[0] in ("-h", "--help"):
         print(_help())
         return DONE
     if arguments[0] in ("-V", "--version"):
@@ -66,7 +82,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("\ninterrupted", file=sys.stderr)
         return INTERRUPTED
-    except SystemExit as exit:  # the option parser has said what was wrong
+    except SystemExit as exit:  # the option parser has said what was wrong, or what there is
+        if exit.code == DONE:
+            _show_examples(command)
         return exit.code if isinstance(exit.code, int) else WRONG_INPUT
     except TrainingError as error:
         _complain(str(error))
@@ -80,6 +98,12 @@ def main(argv: Sequence[str] | None = None) -> int:
 def module_of(command: str) -> str:
     """The module of `dcgan.cli` that runs a command: `latent walk` is in latent_walk."""
     return command.replace(" ", "_").replace("-", "_")
+
+
+def _show_examples(command: str) -> None:
+    from dcgan.cli.examples import epilog
+
+    print(epilog(command))
 
 
 def _complain(message: str) -> int:
@@ -114,4 +138,12 @@ try:
   dcgan sample runs/digits-fast --out grid.png      draw new ones
   dcgan evaluate runs/digits-fast                   say how good they are
 
-`dcgan COMMAND --help` lists a command's options."""
+environment:
+  DCGAN_DATA       where named data sets are looked for and downloaded to
+  DCGAN_CACHE      where prepared images are kept
+  DCGAN_WEIGHTS    where the weights of Inception and DINOv2 are
+
+exit codes: 0 done, 1 failed, 2 wrong usage or input, 130 interrupted (and saved)
+
+`dcgan COMMAND --help` lists a command's options with examples; RUN is a run directory, a generator.safetensors,
+or a model of the Hugging Face hub (user/name)."""

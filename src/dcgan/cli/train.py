@@ -29,20 +29,20 @@ def run(arguments: Sequence[str]) -> int:
     head = _peek(arguments)
     resumed = Run.open(head.resume) if head.resume else None
     base = resumed.config if resumed else _starting_point(head.preset, head.config)
-    options: Any = tyro.cli(
+    parsed: Any = tyro.cli(
         _options(base),
         prog="dcgan train",
         description="Train a DCGAN on DATA: a folder, zip, tar, IDX files, or one of mnist, fashion-mnist, cifar10, "
         "svhn, celeba, lsun-bedroom, digits. Without DATA: MNIST if it can be had, else the bundled digits.",
         args=arguments,
     )
-    config = _merge(base, options)
+    config = _merge(base, parsed)
     display = Display(quiet=not distributed.is_main())
     try:
         if resumed:
             trained = resume_run(resumed, dataclasses.replace(config, preset=head.preset or config.preset), display)
         else:
-            trained = start_run(config, options.out, display)
+            trained = start_run(config, parsed.out, display)
     except KeyboardInterrupt as interrupt:
         stopped = getattr(interrupt, "run", None)
         if stopped is None:
@@ -53,6 +53,11 @@ def run(arguments: Sequence[str]) -> int:
     display.say(f"done; the last grid is {grids[-1]}, and progress.gif beside it shows how it came about")
     display.say(f"next:\n  dcgan sample {trained} -n 25 --out drawn.png\n  dcgan train --resume {trained} --minutes M")
     return DONE
+
+
+def options() -> Any:
+    """The options as a dataclass, with the defaults of `fast`."""
+    return _options(load_preset("fast"))
 
 
 def _peek(arguments: Sequence[str]) -> argparse.Namespace:

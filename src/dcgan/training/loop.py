@@ -18,6 +18,7 @@ from dcgan.data.batches import open_batches
 from dcgan.data.pack import Pack
 from dcgan.device import prepare, resolve_device, resolve_precision
 from dcgan.progress import Display, Position
+from dcgan.report.session import recorded
 from dcgan.run import Run
 from dcgan.training.checkpoint import Checkpoint
 from dcgan.training.recorder import Recorder
@@ -43,7 +44,8 @@ def fit(config: Config, run: Run, pack: Pack, display: Display, checkpoint: Chec
     device = resolve_device(settings.device)
     dtype = resolve_precision(settings.precision, device)
     prepare(device)
-    with torch.random.fork_rng(), stop_signals() as stop, display:
+    start = checkpoint.position.step if checkpoint else 0
+    with torch.random.fork_rng(), stop_signals() as stop, display, recorded(run, start, device, dtype, display.warn):
         torch.manual_seed(settings.seed)
         step = TrainingStep(config, device, dtype, display.warn)
         batches = open_batches(
