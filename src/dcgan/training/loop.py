@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import signal
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,10 +15,12 @@ from dcgan import distributed
 from dcgan.config import Config, TrainingConfig
 from dcgan.data.batches import open_batches
 from dcgan.data.pack import Pack
-from dcgan.device import prepare, resolve_device, resolve_precision
+from dcgan.data.patience import DataLost
+from dcgan.device import prepare, repeatable, resolve_device, resolve_precision
 from dcgan.progress import Display, Position
 from dcgan.run import Run
 from dcgan.training.checkpoint import Checkpoint
+from dcgan.training.clock import Clock
 from dcgan.training.recorder import Recorder
 from dcgan.training.step import TrainingStep
 
@@ -43,7 +44,7 @@ def fit(config: Config, run: Run, pack: Pack, display: Display, checkpoint: Chec
     device = resolve_device(settings.device)
     dtype = resolve_precision(settings.precision, device)
     prepare(device)
-    with torch.random.fork_rng(), stop_signals() as stop, display:
+    with torch.random.fork_rng(), repeatable(settings.deterministic, device), stop_signals() as stop, display:
         torch.manual_seed(settings.seed)
         step = TrainingStep(config, device, dtype, display.warn)
         batches = open_batches(
@@ -59,20 +60,28 @@ def fit(config: Config, run: Run, pack: Pack, display: Display, checkpoint: Chec
         if checkpoint:
             recorder.restore(checkpoint)
         position, length = recorder.position, Length(settings, len(pack.images))
-        began = time.monotonic() - position.seconds
+        clock = Clock(position.seconds)
         where = f"{device.type}, {distributed.world()} processes," if distributed.world() > 1 else device.type
         display.say(f"training on {where} in {str(dtype).removeprefix('torch.')}: {length}; run directory {run}")
 
         stopping = False
         while (done := length.share(position)) < 1 and not stopping:
             step.set_rate(rate_factor(settings, done) * recorder.health.rate)
-            position.images += step(batches)
+            place = batches.state()
+            try:
+                position.images += step(batches)
+            except DataLost as lost:  # before the step began: all but the place is as it was
+                batches.restore(place)
+                recorder.rescue(lost)
+            except (RuntimeError, MemoryError) as error:
+                recorder.explain(error)
+                raise
             position.step += 1
-            position.seconds = time.monotonic() - began - recorder.aside
+            position.seconds = clock.lap(recorder.aside)
             recorder.after_step(done)
             position.seconds, stopping = distributed.agree(position.seconds, bool(stop))
 
-        recorder.finish()
+        recorder.finish(stopped=stopping)
         distributed.barrier()  # nobody goes on to a run that is not all there yet
     if stopping:
         raise Interrupted(run)
