@@ -3,10 +3,10 @@
     python benchmarks/kill_resume.py --kills 100
 
 Every session is a process of its own that runs `dcgan train`, ended by SIGKILL: one in five while it starts (the lock,
-the data, the checkpoint's reading), the others at a random moment of a training that saves every 4th step, so that a
-good share is killed while it writes. At the end one session goes on in peace, and so does a second run from the start
-to the same length. Exit code 0 if every resume worked, no kill cost more than one interval, and the two runs are the
-same: all tensors of the last checkpoint and of both networks bit for bit, and the log but for what depends on the
+the data, the checkpoint's reading), two in five at a random moment of a training that saves every 4th step, and two in
+five at the first moment after that at which a file is seen half written. At the end one session goes on in peace, and
+so does a second run from the start to the same length. Exit code 0 if every resume worked, no kill cost more than one
+interval, and the two runs are the same: all tensors of the last checkpoint and of both networks bit for bit, and the log but for what depends on the
 clock. Sessions are forked from this process, which has imported everything already; with `--spawn` each is a command
 that imports anew (some 2 seconds of work each).
 """
@@ -95,7 +95,8 @@ def kill_one(run: Path, chance: random.Random, startup: float, spawn: bool, tall
     before = set(run.rglob("*.partial"))  # what a session that dies early has not removed yet
     session = Session(run, ENDLESS, spawn)
     said = []
-    if chance.random() < 0.2:
+    kind = chance.random()
+    if kind < 0.2:
         tally.starting += 1
         time.sleep(chance.uniform(0, startup))
     else:
@@ -104,6 +105,8 @@ def kill_one(run: Path, chance: random.Random, startup: float, spawn: bool, tall
             if line.startswith("training on"):
                 break
         time.sleep(chance.uniform(0, LONGEST))
+        if kind < 0.6:
+            wait_for_writing(run)
     os.kill(session.pid, signal.SIGKILL)
     code, rest = session.wait()
     if code != -signal.SIGKILL:
@@ -115,6 +118,15 @@ def kill_one(run: Path, chance: random.Random, startup: float, spawn: bool, tall
     tally.failures += problems
     lost = logged(run) - (checkpoint.position.step if checkpoint else 0)
     tally.lost.append(max(lost, 0) * BATCH)
+
+
+def wait_for_writing(run: Path) -> None:
+    """Until a file of the checkpoint's or the networks' is half written, or for a second."""
+    until = time.monotonic() + 1
+    while time.monotonic() < until:
+        for folder in (run, run / "checkpoints"):
+            if folder.is_dir() and any(name.endswith(".partial") for name in os.listdir(folder)):
+                return
 
 
 def logged(run: Path) -> int:
