@@ -6,9 +6,9 @@ Every session is a process of its own that runs `dcgan train`, ended by SIGKILL:
 the data, the checkpoint's reading), two in five at a random moment of a training that saves every 4th step, and two in
 five at the first moment after that at which a file is seen half written. At the end one session goes on in peace, and
 so does a second run from the start to the same length. Exit code 0 if every resume worked, no kill cost more than one
-interval, and the two runs are the same: all tensors of the last checkpoint and of both networks bit for bit, and the log but for what depends on the
-clock. Sessions are forked from this process, which has imported everything already; with `--spawn` each is a command
-that imports anew (some 2 seconds of work each).
+interval, and the two runs are the same: all tensors of the last checkpoint and of both networks bit for bit, and the
+log but for what depends on the clock. Sessions are forked from this process, which has imported everything already;
+with `--spawn` each is a command that imports anew (some 2 seconds of work each).
 """
 
 from __future__ import annotations
