@@ -3,13 +3,14 @@
 import os
 import pickle
 import struct
+from pathlib import Path
 
 import pytest
 import torch
 from safetensors.torch import save
 
 from dcgan.errors import InputError
-from dcgan.files import read_tensors, write_atomically, write_tensors
+from dcgan.files import append_lines, read_tensors, write_atomically, write_tensors
 
 
 def fail(*_):
@@ -161,3 +162,22 @@ def test_missing_file_and_folder(tmp_path):
     for path in (tmp_path / "none", tmp_path):
         with pytest.raises(InputError, match="damaged or not a safetensors file"):
             read_tensors(path)
+
+
+def test_lines_are_added_whole(tmp_path, monkeypatch):
+    path, synced = tmp_path / "log", list[int]()
+    monkeypatch.setattr(os, "fsync", synced.append)
+    append_lines(path, "one\n")
+    assert synced == []
+    append_lines(path, "two\nthree\n", lasting=True)
+    assert len(synced) == 1
+    with path.open("a") as file:
+        file.write("cut sho")
+    append_lines(path, "four\n")
+    assert path.read_text() == "one\ntwo\nthree\ncut sho\nfour\n"
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")
+def test_a_line_on_a_full_disk():
+    with pytest.raises(OSError, match="No space left"):
+        append_lines(Path("/dev/full"), "x\n")

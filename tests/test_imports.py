@@ -16,8 +16,9 @@ ROOT = Path(dcgan.__file__).parent
 # From the bottom up: a module may import from its own folder and from levels below, never sideways or upwards.
 LEVELS: list[set[str]] = [
     {"errors", "values"},
+    {"files", "locks"},
     {"distributed"},
-    {"config", "images", "files", "device", "latents", "notebook"},
+    {"config", "images", "device", "latents", "notebook"},
     {"presets", "networks", "losses", "data", "progress"},
     {"hub"},
     {"pretrained", "run"},

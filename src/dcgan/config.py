@@ -166,6 +166,8 @@ class TrainingConfig:
     """Where to train."""
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     """Arithmetic of the networks; auto: bf16 where the device has it in hardware."""
+    deterministic: bool = False
+    """The same numbers every time: on a GPU by slower operations, on a CPU by one thread, however many there are."""
     sample_interval: int = within(400, "[1, 1e9]")
     """Batches between two sample grids of the fixed latents."""
     checkpoint_interval: int = within(2000, "[1, 1e9]")

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import ctypes
+import os
 import sys
 from collections import deque
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, TypeVar
 
 from dcgan.errors import InputError
@@ -87,6 +89,42 @@ def prepare(device: torch.device) -> None:
         torch.backends.cudnn.benchmark = True
     elif device.type == "cpu" and sys.platform == "linux":
         _keep_freed_memory()
+
+
+def is_out_of_memory(error: Exception) -> bool:
+    """Whether this is torch's, or Python's, way to say that the GPU or the host has no more memory."""
+    import torch
+
+    words = ("can't allocate memory", "not enough memory", "out of memory")
+    told = isinstance(error, RuntimeError) and any(word in str(error).lower() for word in words)
+    return told or isinstance(error, MemoryError | torch.cuda.OutOfMemoryError)
+
+
+@contextmanager
+def repeatable(asked: bool, device: torch.device) -> Iterator[None]:
+    """Inside, if `asked`: the same numbers every time, or a RuntimeError where torch has no such way.
+
+    On a CPU sums are split among the threads, so that their number shows in the rounding: there is one thread.
+    cuBLAS reads its variable when it begins, so before the first product on a GPU of this process.
+    """
+    import torch
+
+    if not asked:
+        yield
+        return
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    before = torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
+    benchmark, threads = torch.backends.cudnn.benchmark, torch.get_num_threads()
+    torch.use_deterministic_algorithms(True)
+    torch.backends.cudnn.benchmark = False  # which kernel is fastest differs from time to time
+    if device.type == "cpu":
+        torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(before[0], warn_only=before[1])
+        torch.backends.cudnn.benchmark = benchmark
+        torch.set_num_threads(threads)
 
 
 def _keep_freed_memory() -> None:

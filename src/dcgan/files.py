@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,6 +12,10 @@ from dcgan.errors import InputError
 
 if TYPE_CHECKING:
     import torch
+
+
+DISK_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+"""What a full disk, a used up quota and a file size limit answer."""
 
 
 def write_atomically(path: Path, content: bytes) -> None:
@@ -26,12 +31,49 @@ def write_atomically(path: Path, content: bytes) -> None:
         with contextlib.suppress(OSError):
             partial.unlink(missing_ok=True)
         raise
-    if os.name == "posix":  # the rename itself lasts only once the folder is on disk
-        folder = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+    sync_folder(path.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """Bring the names in a folder to the disk: only then do new, renamed and removed files outlast a power loss."""
+    if os.name != "posix":
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # some network drives cannot
+            raise
+    finally:
+        os.close(descriptor)
+
+
+def append_lines(path: Path, text: str, lasting: bool = False) -> None:
+    """Add whole lines to a file in one write; `lasting`: and wait until they are on the disk.
+
+    A last line that a crash or a full disk cut short is ended first, so that only that one is lost.
+    """
+    with path.open("a+b", buffering=0) as file:
+        size = file.seek(0, os.SEEK_END)
+        torn = size > 0 and file.seek(size - 1) >= 0 and file.read(1) != b"\n"
+        content = ("\n" * torn + text).encode()
+        if file.write(content) != len(content):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+        if lasting:
+            os.fsync(file.fileno())
+
+
+def sync_file(path: Path) -> None:
+    """Bring a file that was appended to, if it is there, to the disk."""
+    with contextlib.suppress(FileNotFoundError), path.open("ab") as file:
+        os.fsync(file.fileno())
+
+
+def remove_partial(folder: Path) -> None:
+    """Remove what a killed process was writing in a folder, at any depth; only for who works there alone."""
+    for path in folder.rglob("*.partial"):
+        if path.is_file():
+            path.unlink(missing_ok=True)
 
 
 def write_tensors(path: Path, tensors: dict[str, torch.Tensor], metadata: dict[str, str]) -> None:

@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from dcgan.files import write_atomically
+
 if TYPE_CHECKING:
     import torch
     from PIL.Image import Image
@@ -97,9 +99,9 @@ def grid(images: np.ndarray, columns: int | None = None, padding: int = 2) -> np
 
 def save_png(path: Path, image: np.ndarray) -> None:
     """Write one (H, W, C) uint8 array as a PNG that is either whole or absent."""
-    partial = path.with_name(path.name + ".partial")
-    to_pil(image).save(partial, format="PNG")
-    partial.replace(path)
+    buffer = io.BytesIO()
+    to_pil(image).save(buffer, format="PNG")
+    write_atomically(path, buffer.getvalue())
 
 
 def save_gif(path: Path, frames: Sequence[np.ndarray], seconds: float = 8.0, hold: float = 2.0) -> None:
@@ -109,13 +111,13 @@ def save_gif(path: Path, frames: Sequence[np.ndarray], seconds: float = 8.0, hol
     # Each frame has the 256 colours that suit it best; Pillow's own choice is a fixed palette and a pattern of dots.
     pictures = [to_pil(frame[..., :3]).quantize(256) for frame in frames]
     each = max(20, int(1000 * seconds / len(pictures)))
-    partial = path.with_name(path.name + ".partial")
+    buffer = io.BytesIO()
     pictures[0].save(
-        partial,
+        buffer,
         format="GIF",
         save_all=True,
         append_images=pictures[1:],
         duration=[each] * (len(pictures) - 1) + [max(each, int(1000 * hold))],
         loop=0,
     )
-    partial.replace(path)
+    write_atomically(path, buffer.getvalue())

@@ -11,10 +11,12 @@ import numpy as np
 
 from dcgan.config import Config
 from dcgan.errors import InputError, nearest, printable
-from dcgan.files import load_yaml, to_yaml, write_atomically
+from dcgan.files import append_lines, load_yaml, sync_file, sync_folder, to_yaml, write_atomically
 from dcgan.images import grid, save_gif, save_png
 
 GIF_FRAMES = 100
+UNBEGUN = {"lock", "samples", "data.json", "data.json.partial", "config.yaml.partial"}
+"""All that can be in a folder whose making was cut short before config.yaml: nothing is lost by making it anew."""
 
 
 @dataclass(frozen=True)
@@ -30,15 +32,17 @@ class Run:
     def create(cls, path: Path, config: Config, data: dict[str, Any]) -> Run:
         """Make the directory, and write the settings and what is known of the data before the first step.
 
-        Raises InputError if there is something at `path` already or it cannot be written.
+        config.yaml comes last: a directory with it can be resumed, and one without is as good as empty. Raises
+        InputError if there is something at `path` already or it cannot be written.
         """
         try:
             path.mkdir(parents=True, exist_ok=True)
-            if any(path.iterdir()):
+            if not is_free(path):
                 raise InputError(f"{path}: exists already and is not empty; name another --out, or --resume it")
-            (path / "samples").mkdir()
-            write_atomically(path / "config.yaml", to_yaml(config.to_dict()).encode())
+            (path / "samples").mkdir(exist_ok=True)
             write_atomically(path / "data.json", json.dumps(data, indent=2).encode())
+            write_atomically(path / "config.yaml", to_yaml(config.to_dict()).encode())
+            sync_folder(path.parent)
         except FileExistsError as error:
             raise InputError(f"{path}: exists already and is not a folder; name another --out") from error
         except OSError as error:
@@ -75,7 +79,7 @@ class Run:
         return self.path / "checkpoints"
 
     def metrics(self) -> list[dict[str, Any]]:
-        """The lines of metrics.jsonl; a last line that a crash cut short is left out."""
+        """The lines of metrics.jsonl; one that a crash cut short is left out."""
         return self._read("metrics.jsonl")
 
     def health(self) -> list[dict[str, Any]]:
@@ -100,24 +104,24 @@ class Run:
             try:
                 records.append(json.loads(line))
             except ValueError:
-                break
+                continue
         return records
 
     def log(self, record: dict[str, Any]) -> None:
-        """Append one line to metrics.jsonl."""
-        self._append("metrics.jsonl", record)
+        """Append one line to metrics.jsonl; `sync_log` makes sure of it."""
+        append_lines(self.path / "metrics.jsonl", json.dumps(record, allow_nan=False) + "\n")
+
+    def sync_log(self) -> None:
+        """Bring metrics.jsonl to the disk: it must have what a checkpoint does not log again."""
+        sync_file(self.path / "metrics.jsonl")
 
     def log_health(self, event: dict[str, Any]) -> None:
         """Append one line to health.jsonl."""
-        self._append("health.jsonl", event)
+        append_lines(self.path / "health.jsonl", json.dumps(event, allow_nan=False) + "\n", lasting=True)
 
     def log_session(self, facts: dict[str, Any]) -> None:
         """Append one line to sessions.jsonl."""
-        self._append("sessions.jsonl", facts)
-
-    def _append(self, name: str, record: dict[str, Any]) -> None:
-        with (self.path / name).open("a", encoding="utf-8") as file:
-            file.write(json.dumps(record, allow_nan=False) + "\n")
+        append_lines(self.path / "sessions.jsonl", json.dumps(facts, allow_nan=False) + "\n", lasting=True)
 
     def rewind(self, step: int) -> None:
         """Forget the lines of metrics.jsonl after `step`: a resume logs them again."""
@@ -166,3 +170,8 @@ def default_path(source: str, preset: str, parent: Path = Path("runs")) -> Path:
         number += 1
         path = first.with_name(f"{first.name}-{number}")
     return path
+
+
+def is_free(path: Path) -> bool:
+    """Whether a run may begin in this folder: it is empty, or the making of a run in it was cut short."""
+    return all(entry.name in UNBEGUN for entry in path.iterdir()) and not any((path / "samples").glob("*"))

@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 import torch
 
+from dcgan.data.patience import rows_of
+
 Batch = tuple[torch.Tensor, torch.Tensor | None]
 Place = dict[str, int]
 
@@ -31,6 +33,8 @@ def open_batches(
 class Batches(Iterator[Batch]):
     """Batches of images uint8 (N, C, H, W) in channels-last memory, and labels int64 (N,) if there are any.
 
+    Raises DataLost when the drive of a memory map does not answer any more.
+
     Every epoch is a permutation of its own, made from the seed and the epoch's number, so that the
     place in the data, and with it a resume, is the epoch and an offset. With `partial` an epoch ends with
     a smaller batch if need be (of at least 2: batch norm has no use for one); otherwise a batch runs on into
@@ -51,6 +55,7 @@ class Batches(Iterator[Batch]):
     ) -> None:
         self.share = share
         self.images, self.labels = images, labels
+        self._rows = rows_of(images)
         self._resident: Batch | None = None
         if device:
             on_device = None if labels is None else torch.tensor(labels, device=device)
@@ -66,7 +71,7 @@ class Batches(Iterator[Batch]):
         rows = np.split(rows, self.share[1])[self.share[0]]
         if self._resident:
             return self._gather(*self._resident, torch.from_numpy(rows))
-        images = torch.from_numpy(self.images[rows]).permute(0, 3, 1, 2)
+        images = torch.from_numpy(self._rows[rows]).permute(0, 3, 1, 2)
         labels = None if self.labels is None else torch.from_numpy(self.labels[rows])
         return images, labels
 
@@ -120,7 +125,7 @@ class ReadAhead(Iterator[Batch]):
     def restore(self, state: Place) -> None:
         """Go to a place that `state` gave."""
         if self._coming:
-            self._coming[1].result()
+            self._coming[1].exception()  # whatever has come of it
         self._coming = None
         self.batches.restore(state)
 

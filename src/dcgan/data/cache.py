@@ -1,23 +1,25 @@
 """Where the cache is, and folders in it that are there whole or not at all.
 
 What is written goes to a `….partial` folder beside its place and is moved there at the end, so that neither an
-interruption nor a second process at the same work leaves anything half done.
+interruption nor a second process at the same work leaves anything half done. A lock beside it tells the living from
+the dead.
 """
 
 from __future__ import annotations
 
-import errno
 import os
+import secrets
 import shutil
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
 from dcgan.errors import InputError, printable
+from dcgan.files import DISK_FULL, sync_folder
+from dcgan.locks import Lock
 
 STALE_SECONDS = 24 * 3600.0
 
@@ -47,26 +49,41 @@ def partial_folder(folder: Path, is_whole: Callable[[Path], bool]) -> Iterator[P
     What is there already stays if `is_whole(folder)`, and is replaced if not. Raises `InputError` when the cache
     cannot be written or the disk is full.
     """
+    with ExitStack() as stack:
+        try:
+            folder.parent.mkdir(parents=True, exist_ok=True)
+            partial = stack.enter_context(scratch_folder(folder))
+        except OSError as error:
+            if error.errno in DISK_FULL:
+                raise _disk_full(folder) from error
+            raise InputError(
+                f"cannot write the cache {printable(folder.parent)}: {error.strerror}; "
+                "set DCGAN_CACHE to a folder that you can write to"
+            ) from error
+        try:
+            yield partial
+            sync_folder(partial)
+            _move(partial, folder, is_whole)
+            sync_folder(folder.parent)
+        except OSError as error:
+            if error.errno in DISK_FULL:
+                raise _disk_full(folder) from error
+            raise
+
+
+@contextmanager
+def scratch_folder(beside: Path) -> Iterator[Path]:
+    """A new folder `<beside>.<random>.partial`, removed at the end; those that killed processes left go now."""
+    _remove_stale(beside.parent)
+    scratch = beside.with_name(f"{beside.name}.{secrets.token_hex(4)}.partial")
+    lock = Lock.take(_lock_of(scratch))  # before there is anything that another process could think stale
     try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        _remove_stale(folder.parent)
-        partial = Path(tempfile.mkdtemp(prefix=f"{folder.name}.", suffix=".partial", dir=folder.parent))
-    except OSError as error:
-        if error.errno == errno.ENOSPC:
-            raise _disk_full(folder) from error
-        raise InputError(
-            f"cannot write the cache {printable(folder.parent)}: {error.strerror}; "
-            "set DCGAN_CACHE to a folder that you can write to"
-        ) from error
-    try:
-        yield partial
-        _move(partial, folder, is_whole)
-    except OSError as error:
-        if error.errno == errno.ENOSPC:
-            raise _disk_full(folder) from error
-        raise
+        scratch.mkdir()
+        yield scratch
     finally:
-        shutil.rmtree(partial, ignore_errors=True)
+        shutil.rmtree(scratch, ignore_errors=True)
+        if lock:
+            lock.release()
 
 
 def sync(file: BinaryIO) -> None:
@@ -92,11 +109,23 @@ def _move(partial: Path, folder: Path, is_whole: Callable[[Path], bool]) -> None
             raise
 
 
+def _lock_of(partial: Path) -> Path:
+    """What the process that writes a partial folder holds."""
+    return partial.with_suffix(".lock")
+
+
 def _remove_stale(packs: Path) -> None:
-    """Remove what killed processes left half written."""
+    """Remove what killed processes left half written: what nobody holds; and without locks, what is a day old."""
+    for path in packs.glob("*.lock"):
+        lock = Lock.take(path)
+        if lock:
+            if lock.real:
+                shutil.rmtree(path.with_suffix(".partial"), ignore_errors=True)
+            lock.release()
     for path in packs.glob("*.partial"):
         try:
-            if time.time() - path.stat().st_mtime > STALE_SECONDS:
-                shutil.rmtree(path, ignore_errors=True)
+            old = time.time() - path.stat().st_mtime > STALE_SECONDS
         except FileNotFoundError:  # its owner has just moved it into place
             continue
+        if old and not _lock_of(path).exists():
+            shutil.rmtree(path, ignore_errors=True)

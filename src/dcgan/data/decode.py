@@ -26,6 +26,8 @@ from PIL import (
     WebPImagePlugin,
 )
 
+from dcgan.data.patience import is_fleeting
+
 MAX_PIXELS = 100_000_000
 MAX_FILE_BYTES = 256 * 2**20
 RESAMPLING = {
@@ -105,7 +107,7 @@ def decode(image: Image.Image, size: tuple[int, int], channels: int, resample: s
     The crop takes the largest area with the aspect ratio of `size` (height, width); crop and antialiased
     resize are one step, and a picture that already has the size is not resampled at all. With 1 or 3
     `channels` transparent pictures are laid on white; 4 keeps straight alpha. Of an animation the first
-    frame counts. Raises `BadImage` when the pixels cannot be decoded.
+    frame counts. Raises `BadImage` when the pixels cannot be decoded, and `OSError` when the drive does not answer.
     """
     height, width = size
     try:
@@ -120,6 +122,8 @@ def decode(image: Image.Image, size: tuple[int, int], channels: int, resample: s
     except BadImage:
         raise
     except Exception as error:  # decoders raise SyntaxError, struct.error, IndexError, …
+        if isinstance(error, OSError) and is_fleeting(error):
+            raise
         raise BadImage(_reason(error)) from None
     return np.asarray(image).reshape(height, width, channels)
 

@@ -23,6 +23,7 @@ from PIL import Image
 
 from dcgan.data import decode
 from dcgan.data.decode import BadImage, check_file_size, open_image
+from dcgan.data.patience import is_fleeting
 from dcgan.data.source import Item, describe, slug
 from dcgan.errors import InputError, printable
 
@@ -232,6 +233,8 @@ def _load_zipped(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> Image.Ima
         with archive.open(member) as stream:
             content = stream.read(decode.MAX_FILE_BYTES + 1)  # the declared size may lie
     except UNREADABLE as error:
+        if isinstance(error, OSError) and is_fleeting(error):
+            raise
         raise BadImage(reason(error)) from None
     return open_image(content)
 

@@ -6,6 +6,7 @@ endian; absent without labels) and `pack.json`. It is written beside its place a
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import itertools
 import json
@@ -15,7 +16,7 @@ import statistics
 import threading
 import warnings
 from collections import deque
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
@@ -25,7 +26,9 @@ from typing import Any
 import numpy as np
 
 from dcgan.data.cache import default_cache, partial_folder, sync
+from dcgan.data.crashes import Notes, find_deadly, suspects
 from dcgan.data.decode import GREY_MODES, RESAMPLING, BadImage, decode, upright_size
+from dcgan.data.patience import DataLost, patiently
 from dcgan.data.source import ArraySource, Item, Source
 from dcgan.errors import InputError, printable
 
@@ -77,15 +80,18 @@ class _Chunk:
 
 
 def inspect(source: Source, sample: int = 256) -> Inspection:
-    """Look at the headers of up to `sample` evenly spread pictures (of a tar: the first ones)."""
+    """Look at the headers of up to `sample` evenly spread pictures (of a tar: the first ones).
+
+    Raises `DataLost` when their drive is gone: settings made from what is left of it would be wrong.
+    """
     step = 1 if source.sequential else max(1, math.ceil(len(source) / sample))
     sizes: list[tuple[int, int]] = []
     grey, looked_at, unreadable = True, 0, 0
     with quiet_pillow():
-        for item in itertools.islice(source.items(), 0, step * sample, step):
+        for item in itertools.islice(_items(source), 0, step * sample, step):
             looked_at += 1
             try:
-                with item.load() as image:
+                with patiently(item.load, item.name) as image:
                     sizes.append(upright_size(image))
                     grey = grey and image.mode in GREY_MODES
             except (BadImage, OSError):
@@ -111,8 +117,8 @@ def pack(
     Broken pictures are left out and listed in `Pack.skipped`. The order is the source's, whatever the number
     of `workers` (threads; default: one for small pictures, else the CPUs, at most 8). `progress(done, total)`
     is called after each chunk.
-    Raises `InputError` when no picture, or less than 1 - `max_skipped` of them, can be used, or when the
-    cache cannot be written or the disk is full.
+    Raises `InputError` when no picture, or less than 1 - `max_skipped` of them, can be used, when the
+    cache cannot be written or the disk is full, or (`DataLost`) when the drive of the pictures is gone.
     """
     if resample not in RESAMPLING or channels not in (1, 3, 4) or min(size) < 1:
         raise InputError(
@@ -124,9 +130,10 @@ def pack(
     folder = (cache or default_cache()) / "packs" / key
     found = open_pack(folder, fresh=False)
     if found is None:
+        shape = (*size, channels)
+        deadly = find_deadly(source, suspects(folder), lambda item: _decode_one(item, shape, resample))
         with partial_folder(folder, is_whole) as partial:
-            shape = (*size, channels)
-            _write(partial, source, shape, resample, workers or _workers(source), max_skipped, progress)
+            _write(partial, source, shape, resample, workers or _workers(source), max_skipped, progress, deadly)
         found = open_pack(folder, fresh=True)
         if found is None:
             raise OSError(f"the cache {printable(folder)} was changed while it was written")
@@ -168,12 +175,17 @@ def _write(
     workers: int,
     max_skipped: float,
     progress: Progress | None,
+    deadly: Mapping[str, str],
 ) -> None:
     labels: list[int] = []
     skipped: list[tuple[str, str]] = []
     upscaled = seen = 0
     path = partial / "images.bin"
-    with path.open("wb") as file, closing(_chunks(source, shape, resample, workers)) as chunks:
+    with (
+        path.open("wb") as file,
+        closing(Notes(partial, deadly)) as notes,
+        closing(_chunks(source, shape, resample, workers, notes)) as chunks,
+    ):
         for chunk in chunks:
             file.write(chunk.images.data)
             labels += chunk.labels
@@ -205,7 +217,13 @@ def write_facts(partial: Path, labels: Sequence[int] | np.ndarray | None, facts:
         sync(file)
 
 
-def _chunks(source: Source, shape: tuple[int, int, int], resample: str, workers: int) -> Generator[_Chunk, None, None]:
+def _chunks(
+    source: Source,
+    shape: tuple[int, int, int],
+    resample: str,
+    workers: int,
+    notes: Notes | None = None,
+) -> Generator[_Chunk, None, None]:
     """The source's pictures decoded, in order, with two chunks a worker in memory at most."""
     if isinstance(source, ArraySource) and _as_nhwc(source.images).shape[1:] == shape:
         yield from _array_chunks(source)
@@ -214,8 +232,8 @@ def _chunks(source: Source, shape: tuple[int, int, int], resample: str, workers:
     pending: deque[Future[_Chunk]] = deque()
     with quiet_pillow(), ThreadPoolExecutor(workers, "dcgan-pack") as pool:
         try:
-            for items in _batches(source.items()):
-                pending.append(pool.submit(_decode_chunk, items, shape, resample, stop))
+            for items in _batches(_items(source)):
+                pending.append(pool.submit(_decode_chunk, items, shape, resample, stop, notes))
                 if len(pending) >= 2 * workers:
                     yield pending.popleft().result()
             while pending:
@@ -238,26 +256,54 @@ def _batches(items: Iterator[Item]) -> Iterator[list[Item]]:
         yield batch
 
 
-def _decode_chunk(items: list[Item], shape: tuple[int, int, int], resample: str, stop: threading.Event) -> _Chunk:
+def _items(source: Source) -> Iterator[Item]:
+    """The candidates; a tar is read here, and cannot be begun anew where its drive failed."""
+    items = source.items()
+    while True:
+        try:
+            item = next(items, None)
+        except OSError as error:
+            what = f"{source.description}: cannot be read any more ({error.strerror or error})"
+            raise DataLost(f"{what}; is its drive still there?") from error
+        if item is None:
+            return
+        yield item
+
+
+def _decode_one(item: Item, shape: tuple[int, int, int], resample: str) -> tuple[np.ndarray, bool]:
+    """A picture (height, width, channels), and whether it was smaller than that."""
+    height, width, channels = shape
+    with item.load() as image:
+        source_height, source_width = upright_size(image)
+        return decode(image, (height, width), channels, resample), source_height < height or source_width < width
+
+
+def _decode_chunk(
+    items: list[Item],
+    shape: tuple[int, int, int],
+    resample: str,
+    stop: threading.Event,
+    notes: Notes | None = None,
+) -> _Chunk:
     images = np.empty((len(items), *shape), np.uint8)
     labels: list[int] = []
     skipped: list[tuple[str, str]] = []
-    height, width, channels = shape
     upscaled = 0
     for item in items:
         if stop.is_set():
             break
+        if notes and (how := notes.take(item)):
+            skipped.append((item.name, how))
+            continue
         try:
-            with item.load() as image:
-                source_height, source_width = upright_size(image)
-                images[len(labels)] = decode(image, (height, width), channels, resample)
+            images[len(labels)], small = patiently(functools.partial(_decode_one, item, shape, resample), item.name)
         except BadImage as error:
             skipped.append((item.name, str(error)))
         except OSError as error:
             skipped.append((item.name, error.strerror or str(error)))
         else:
             labels.append(item.label)
-            upscaled += source_height < height or source_width < width
+            upscaled += small
     return _Chunk(images[: len(labels)], labels, skipped, upscaled, len(items))
 
 

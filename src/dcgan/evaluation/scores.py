@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from dcgan.errors import InputError, printable
+from dcgan.files import append_lines
 
 
 @dataclass(frozen=True)
@@ -71,8 +72,7 @@ class Score:
 
 def append(scores: Iterable[Score], path: Path) -> None:
     """Add a line a score to a file, in one write."""
-    with path.open("a", encoding="utf-8") as file:
-        file.write("".join(score.to_json() + "\n" for score in scores))
+    append_lines(path, "".join(score.to_json() + "\n" for score in scores), lasting=True)
 
 
 def require_appendable(path: Path) -> None:

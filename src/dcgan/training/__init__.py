@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 from dcgan import distributed
 from dcgan.config import LENGTHS, Config
-from dcgan.errors import InputError
+from dcgan.errors import InputError, printable
+from dcgan.files import remove_partial
+from dcgan.locks import sole_user
 from dcgan.presets import DEFAULT_MINUTES, load_preset
 from dcgan.progress import Display
-from dcgan.run import Run, default_path
+from dcgan.run import Run, default_path, is_free
 
 
 def train(
@@ -59,22 +63,24 @@ def _start_run(config: Config, out: Path | None, display: Display) -> Run:
     from dcgan.training.loop import fit
     from dcgan.training.prepare import describe_data, prepare
 
-    if out is not None and out.exists() and (not out.is_dir() or any(out.iterdir())):
+    if out is not None and out.exists() and (not out.is_dir() or not is_free(out)):
         raise InputError(f"{out}: exists already; name another --out, or go on with it by --resume {out}")
     if out is None and distributed.may_restart():
         raise InputError("out: name a run directory, so that what torchrun starts again finds it (--out RUN)")
     asked = config
     config, pack, name = prepare(config, display)
     data = describe_data(pack) | _launch(asked)
-    path = distributed.from_main(lambda: str(Run.create(out or default_path(name, config.preset), config, data).path))
-    run = Run(Path(path))
-    fit(config, run, pack, display)
+    path = Path(distributed.from_main(lambda: str(out or default_path(name, config.preset))))
+    with _alone(path, display):
+        run = Run(Path(distributed.from_main(lambda: str(Run.create(path, config, data).path))))
+        fit(config, run, pack, display)
     return run
 
 
 def resume_run(run: Run, config: Config, display: Display) -> Run:
     """Go on with a run from its newest readable checkpoint, to the length of the settings."""
-    with distributed.joined(config.training.device):
+    with distributed.joined(config.training.device), _alone(run.path, display):
+        distributed.from_main(lambda: remove_partial(run.path))
         return _resume_run(run, config, display)
 
 
@@ -102,13 +108,37 @@ def _resume_run(run: Run, config: Config, display: Display) -> Run:
     config, pack, _ = prepare(config, display, run.data.get("left_out"))
     if pack.key != run.data.get("key"):
         raise InputError(f"{run}: the images of {config.data.data} are not those it was trained on; start a new run")
-    if checkpoint and Length(config.training, len(pack.images)).share(checkpoint.position) >= 1:
+    done = checkpoint is not None and Length(config.training, len(pack.images)).share(checkpoint.position) >= 1
+    if checkpoint and done and distributed.from_main(lambda: _is_complete(run, checkpoint.position.images)):
         display.say(f"{run} has reached its length already; give a longer --minutes, --images or --n-epochs to go on")
         return run
     where = f"step {checkpoint.position.step:,}" if checkpoint else "the beginning (there is no checkpoint yet)"
     display.say(f"resuming {run} from {where}")
+    if checkpoint is None and distributed.is_main():
+        run.rewind(0)
     fit(config, run, pack, display, checkpoint)
     return run
+
+
+def _is_complete(run: Run, images: int) -> bool:
+    """Whether a run that has reached its length was left to write all that comes after its last checkpoint."""
+    from dcgan.pretrained import Discriminator, Generator
+
+    try:
+        networks = [of.from_pretrained(run.path, "cpu") for of in (Generator, Discriminator)]
+    except InputError:
+        return False
+    shown = [network.info.trained.get("images") for network in networks]
+    return shown == [images, images] and (run.path / "samples" / f"{images:010d}.png").exists()
+
+
+@contextmanager
+def _alone(path: Path, display: Display) -> Iterator[None]:
+    """Keep every other training out of this run directory meanwhile; of several processes the main one does."""
+    with ExitStack() as stack:
+        if not distributed.from_main(lambda: stack.enter_context(sole_user(path))):
+            display.warn(f"{printable(path)}: this drive has no locks; see that no other training writes there")
+        yield
 
 
 def _launch(config: Config) -> dict[str, Any]:
@@ -121,7 +151,7 @@ def _begun(config: Config, out: Path | None) -> Run | None:
     asked = _launch(config)
 
     def found() -> bool:
-        if not asked or out is None or not (out / "data.json").is_file():
+        if not asked or out is None or not (out / "config.yaml").is_file():
             return False
         return Run.open(out).data.get("launch") == json.loads(json.dumps(asked["launch"]))
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 import math
 import signal
 import threading
-import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
 import torch
@@ -16,11 +15,13 @@ from dcgan import distributed
 from dcgan.config import Config, TrainingConfig
 from dcgan.data.batches import open_batches
 from dcgan.data.pack import Pack
-from dcgan.device import prepare, resolve_device, resolve_precision
+from dcgan.data.patience import DataLost
+from dcgan.device import prepare, repeatable, resolve_device, resolve_precision
 from dcgan.progress import Display, Position
 from dcgan.report.session import recorded
 from dcgan.run import Run
 from dcgan.training.checkpoint import Checkpoint
+from dcgan.training.clock import Clock
 from dcgan.training.recorder import Recorder
 from dcgan.training.step import TrainingStep
 
@@ -45,7 +46,12 @@ def fit(config: Config, run: Run, pack: Pack, display: Display, checkpoint: Chec
     dtype = resolve_precision(settings.precision, device)
     prepare(device)
     start = checkpoint.position.step if checkpoint else 0
-    with torch.random.fork_rng(), stop_signals() as stop, display, recorded(run, start, device, dtype, display.warn):
+    with ExitStack() as within:
+        within.enter_context(torch.random.fork_rng())
+        within.enter_context(repeatable(settings.deterministic, device))
+        stop = within.enter_context(stop_signals())
+        within.enter_context(display)
+        within.enter_context(recorded(run, start, device, dtype, display.warn))
         torch.manual_seed(settings.seed)
         step = TrainingStep(config, device, dtype, display.warn)
         batches = open_batches(
@@ -61,20 +67,28 @@ def fit(config: Config, run: Run, pack: Pack, display: Display, checkpoint: Chec
         if checkpoint:
             recorder.restore(checkpoint)
         position, length = recorder.position, Length(settings, len(pack.images))
-        began = time.monotonic() - position.seconds
+        clock = Clock(position.seconds)
         where = f"{device.type}, {distributed.world()} processes," if distributed.world() > 1 else device.type
         display.say(f"training on {where} in {str(dtype).removeprefix('torch.')}: {length}; run directory {run}")
 
         stopping = False
         while (done := length.share(position)) < 1 and not stopping:
             step.set_rate(rate_factor(settings, done) * recorder.health.rate)
-            position.images += step(batches)
+            place = batches.state()
+            try:
+                position.images += step(batches)
+            except DataLost as lost:  # before the step began: all but the place is as it was
+                batches.restore(place)
+                recorder.rescue(lost)
+            except (RuntimeError, MemoryError) as error:
+                recorder.explain(error)
+                raise
             position.step += 1
-            position.seconds = time.monotonic() - began - recorder.aside
+            position.seconds = clock.lap(recorder.aside)
             recorder.after_step(done)
             position.seconds, stopping = distributed.agree(position.seconds, bool(stop))
 
-        recorder.finish()
+        recorder.finish(stopped=stopping)
         distributed.barrier()  # nobody goes on to a run that is not all there yet
     if stopping:
         raise Interrupted(run)

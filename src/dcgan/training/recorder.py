@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NoReturn
 
 import torch
 
@@ -14,7 +14,10 @@ from dcgan import distributed
 from dcgan.config import Config, NetworkConfig
 from dcgan.data.batches import Batches, ReadAhead
 from dcgan.data.pack import Pack
-from dcgan.errors import InputError
+from dcgan.data.patience import DataLost
+from dcgan.device import is_out_of_memory
+from dcgan.errors import InputError, TrainingError
+from dcgan.files import DISK_FULL
 from dcgan.pretrained import Discriminator, Generator, ModelInfo
 from dcgan.progress import Display, Position
 from dcgan.run import Run
@@ -61,12 +64,47 @@ class Recorder:
         try:
             yield
         except OSError as error:
-            good = saved(self.run.checkpoints)
-            kept = f"the last good checkpoint is {good[-1]}" if good else "there is no checkpoint yet"
+            mend = "Mend that"
+            if error.errno in DISK_FULL:
+                room = self._room() / 2**20
+                mend = f"Make room (a checkpoint and the networks take {room:,.1f} MB, and as much again while written)"
             raise InputError(
-                f"{self.run}: cannot be written ({error.strerror or error}); {kept}. "
-                f"Mend that, then: dcgan train --resume {self.run}"
+                f"{self.run}: cannot be written ({error.strerror or error}); {self._kept()}. "
+                f"{mend}, then: dcgan train --resume {self.run}"
             ) from error
+
+    def _room(self) -> int:
+        """Bytes of everything that is saved at once."""
+        networks = (self.step.average.network, self.step.discriminator)
+        tensors = [*self.step.tensors().values(), *(t for n in networks for t in n.state_dict().values())]
+        return sum(tensor.nbytes for tensor in tensors)
+
+    def explain(self, error: Exception) -> None:
+        """Say what to do if this is memory running out. Half a step may be done then: what is saved is older."""
+        if is_out_of_memory(error):
+            size = self.config.training.batch_size
+            raise TrainingError(
+                f"step {self.position.step:,}: there is not enough memory on {self.step.device.type} for batches of "
+                f"{size}; {self._kept()}. If something else took the memory, end that, and: "
+                f"dcgan train --resume {self.run}. Else begin anew with smaller --batch-size, --width or --image-size."
+            ) from error
+
+    def _kept(self) -> str:
+        good = saved(self.run.checkpoints)
+        return f"the last good checkpoint is {good[-1]}" if good else "there is no checkpoint yet"
+
+    def rescue(self, error: DataLost) -> NoReturn:
+        """Save, because no further batch can be read, and say so.
+
+        Of several processes the others are in the middle of the step: there the last checkpoint has to do.
+        """
+        if distributed.world() > 1:
+            raise InputError(f"{error} {self._kept()}; then: dcgan train --resume {self.run}") from error
+        with self._writing():
+            self.save()
+        raise InputError(
+            f"{error} Saved at step {self.position.step:,}; once it is back: dcgan train --resume {self.run}"
+        ) from error
 
     def after_step(self, done: float) -> None:
         """Draw, measure, log, look after its health, and save, each when it is time."""
@@ -147,18 +185,22 @@ class Recorder:
             return
         if not self.writes:
             return
+        self.run.sync_log()
         self._checkpoint(tensors).save(
             self.run.checkpoints, self.config.training.keep_checkpoints, self.health.sound(self.position.step)
         )
         self._generator().save_pretrained(self.run.path)
         self._discriminator().save_pretrained(self.run.path)
 
-    def finish(self) -> None:
-        """Save, measure once more, and show how it all came about."""
+    def finish(self, stopped: bool = False) -> None:
+        """Save, measure once more, and show how it all came about.
+
+        Where it was `stopped` nothing is measured: whoever sent SIGTERM sends SIGKILL some seconds later.
+        """
         self.step.settle()
         with self._writing():
             self.save()
-            if self.scoring and self.position.step % self.config.training.metric_interval:
+            if self.scoring and not stopped and self.position.step % self.config.training.metric_interval:
                 self._measure(self.scoring)
                 self.log()
             self.sample()

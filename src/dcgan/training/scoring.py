@@ -61,7 +61,7 @@ class Scoring:
     def keep(self, checkpoint: Checkpoint, generator: Generator, discriminator: Discriminator) -> None:
         """Put the present state in RUN/best, which is a run directory itself: it can be drawn from and resumed."""
         path = self.run.path / "best"
-        if not path.exists():
+        if not (path / "config.yaml").exists():
             Run.create(path, self.config, self.run.data)
         best = Run(path)
         checkpoint.save(best.checkpoints, keep=1)

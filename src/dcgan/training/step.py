@@ -79,8 +79,9 @@ class TrainingStep:
     def __call__(self, batches: Iterator[Batch]) -> int:
         """Train one step on the next batch or batches; returns how many real images it took."""
         shown = 0
-        for move in self._moves():
-            images, labels = next(batches)
+        moves = self._moves()
+        fetched = [next(batches) for _ in moves]  # all at once: if the data is gone, nothing of the step has been done
+        for move, (images, labels) in zip(moves, fetched, strict=True):
             self._play(move, images, labels if self.net.conditional else None)
             taken = len(images) * distributed.world()
             shown += taken
