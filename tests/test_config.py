@@ -276,7 +276,7 @@ def test_a_yaml_bomb_is_refused_at_its_first_alias(tmp_path):
 
 @pytest.mark.parametrize("place", ["preset", "network", "width", "data"])
 def test_a_bomb_of_shared_values_makes_a_short_message(place):
-    bomb = [1, 1]
+    bomb: list = [1, 1]
     for _ in range(12):
         bomb = [bomb] * 10
     values = {"preset": bomb, "network": {"width": bomb}, "width": bomb, "data": {"data": bomb}}

@@ -49,7 +49,7 @@ def test_open_names_the_nearest_run(tmp_path: Path) -> None:
 def test_data_that_cannot_be_read(tmp_path: Path) -> None:
     run = Run.create(tmp_path / "run", load_preset("fast"), {})
     (run.path / "data.json").write_text("{")
-    with pytest.raises(InputError, match=r"data\.json: cannot be read"):
+    with pytest.raises(InputError, match=r"data\.json: not valid JSON"):
         _ = run.data
 
 

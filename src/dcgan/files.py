@@ -92,24 +92,34 @@ def load_yaml(path: Path) -> dict[str, Any]:
 
     text = read_text(path, LARGEST_YAML)
     try:
-        depth = 0
-        for event in yaml.parse(text, Loader=yaml.SafeLoader):
-            if isinstance(event, yaml.AliasEvent):
-                raise InputError(f"{printable(path)}: line {event.start_mark.line + 1}: aliases are not read here")
-            if isinstance(event, yaml.NodeEvent) and getattr(event, "tag", None) is not None:
-                raise InputError(f"{printable(path)}: line {event.start_mark.line + 1}: tags are not read here")
-            depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
-            if depth > DEEPEST_YAML:
-                raise InputError(f"{printable(path)}: line {event.start_mark.line + 1}: nested too deeply")
+        _check_yaml(text)
         values = yaml.safe_load(text)
-    except InputError:
-        raise
+    except InputError as error:
+        raise InputError(f"{printable(path)}: {error}") from error
     # PyYAML raises what its conversions raise: of a date that is none, or an integer of 5,000 digits.
     except (yaml.YAMLError, RecursionError, ValueError, LookupError, ArithmeticError, TypeError) as error:
         raise InputError(f"{printable(path)}: not valid YAML: {error}") from error
     if not isinstance(values, dict):
         raise InputError(f"{printable(path)}: wants sections network, data, training with settings below them")
     return values
+
+
+def _check_yaml(text: str) -> None:
+    """Raise InputError for what settings do not need, at the place where it is."""
+    import yaml
+
+    depth = 0
+    for event in yaml.parse(text, Loader=yaml.SafeLoader):
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        refused = {
+            "aliases are not read here": isinstance(event, yaml.AliasEvent),
+            "tags are not read here": isinstance(event, yaml.NodeEvent) and getattr(event, "tag", None) is not None,
+            "nested too deeply": depth > DEEPEST_YAML,
+        }
+        for problem, is_so in refused.items():
+            if is_so:
+                assert event.start_mark is not None
+                raise InputError(f"line {event.start_mark.line + 1}: {problem}")
 
 
 def to_yaml(values: dict[str, Any]) -> str:

@@ -72,13 +72,14 @@ def read_json(path: Path, most: int = LARGEST_JSON) -> Any:
         raise InputError(f"{printable(path)}: not valid JSON ({printable(error)})") from error
 
 
-def parse_json(text: str) -> Any:
+def parse_json(text: str, nan: bool = False) -> Any:
     """The value that a JSON text stands for. Raises ValueError for all that is not strictly JSON.
 
-    Also for numbers that are not finite (NaN, 1e999), integers of more than 20 digits, and nesting beyond 32.
+    Also for integers of more than 20 digits, nesting beyond 32, and, unless `nan`, numbers that are not finite (1e999).
     """
     try:
-        value = json.loads(text, parse_constant=_constant, parse_float=_float, parse_int=_integer)
+        kinds: dict[str, Any] = {} if nan else {"parse_constant": _constant, "parse_float": _float}
+        value = json.loads(text, parse_int=_integer, **kinds)
     except RecursionError:
         raise ValueError("nested too deeply") from None
     level = [value]
@@ -136,7 +137,9 @@ def is_number(value: Any) -> bool:
 
 def size_text(count: int) -> str:
     """16777216 → "16 MiB"."""
-    unit, name = next((n, name) for n, name in ((2**30, "GiB"), (2**20, "MiB"), (2**10, "KiB"), (1, "bytes")) if count >= n)
+    unit, name = next(
+        (n, name) for n, name in ((2**30, "GiB"), (2**20, "MiB"), (2**10, "KiB"), (1, "bytes")) if count >= n
+    )
     return f"{count / unit:.3g} {name}"
 
 

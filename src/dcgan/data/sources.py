@@ -6,6 +6,7 @@ and `listings`, `idx` and `named` for what stands behind it.
 
 from __future__ import annotations
 
+import contextlib
 import tarfile
 import zipfile
 from pathlib import Path
@@ -17,7 +18,7 @@ from dcgan.data.named import NAMES, default_source, find_named
 from dcgan.data.source import TAR_EXTENSIONS, Source, Split
 from dcgan.errors import InputError, nearest, printable
 
-__all__ = ["NAMES", "default_data_root", "find_source"]
+__all__ = ["NAMES", "default_data_root", "find_source", "find_source_of_run"]
 
 # Pickles can run code when they are read, and none of these says which array holds the pictures.
 REFUSED = (".npz", ".npy", ".pkl", ".pickle", ".pt", ".pth", ".mat", ".h5", ".hdf5", ".parquet", ".tfrecord")
@@ -49,6 +50,18 @@ def find_source(
     except UNREADABLE as error:
         raise InputError(f"cannot read {printable(path)}: {reason(error)}") from error
     raise InputError(_nothing_at(path, str(data)))
+
+
+def find_source_of_run(data: str | Path, data_root: str, split: Split = "train") -> Source:
+    """The source that the settings of a run name. They are somebody's file, and do not say where to download to.
+
+    A name is looked up below `data_root`, but fetched only into `$DCGAN_DATA` or `default_data_root()`. Raises
+    `InputError` as `find_source` does.
+    """
+    if data in NAMES and data_root:
+        with contextlib.suppress(InputError):
+            return find_source(data, Path(data_root), split, download=False)
+    return find_source(data, None, split)
 
 
 def _file_source(path: Path) -> Source:
