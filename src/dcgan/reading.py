@@ -125,7 +125,7 @@ def read_header(path: Path, most: int = LARGEST_TENSORS) -> Header:
             raise InputError(f"{printable(path)}: damaged or not a safetensors file ({printable(what)})") from error
 
 
-def is_whole(value: Any, low: int = 0, high: int = 2**63 - 1) -> bool:
+def is_integer(value: Any, low: int = 0, high: int = 2**63 - 1) -> bool:
     """Whether a value from a file is an integer, and in [low, high]."""
     return isinstance(value, int) and not isinstance(value, bool) and low <= value <= high
 
@@ -173,7 +173,7 @@ def _header(values: Any, available: int) -> Header:
 
 
 def _all_whole(values: Collection[Any]) -> bool:
-    return all(is_whole(value, 0, 2**62) for value in values)
+    return all(is_integer(value, 0, 2**62) for value in values)
 
 
 def _inside(value: Any) -> Collection[Any]:

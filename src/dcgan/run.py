@@ -15,7 +15,7 @@ from dcgan.config import Config
 from dcgan.errors import InputError, nearest, printable
 from dcgan.files import load_yaml, to_yaml, write_atomically
 from dcgan.images import grid, save_gif, save_png
-from dcgan.reading import is_whole, open_regular, parse_json, read_json
+from dcgan.reading import is_integer, open_regular, parse_json, read_json
 
 GIF_FRAMES = 100
 LARGEST_GRID, GRID_MODES = 4_000_000, ("L", "RGB", "RGBA")
@@ -77,7 +77,7 @@ class Run:
         path = self.path / "data.json"
         values = read_json(path, LARGEST_DATA_JSON)
         rows = values.get("left_out", []) if isinstance(values, dict) else None
-        if not isinstance(rows, list) or not all(is_whole(row, 0, 2**40) for row in rows):
+        if not isinstance(rows, list) or not all(is_integer(row, 0, 2**40) for row in rows):
             raise InputError(f"{printable(path)}: is damaged: what is known of the data is not what a run writes")
         return values
 
@@ -128,7 +128,7 @@ class Run:
                     record = parse_json(line.decode("utf-8"))
                 except ValueError:
                     return
-                if not isinstance(record, dict) or not is_whole(record.get("step")):
+                if not isinstance(record, dict) or not is_integer(record.get("step")):
                     return
                 yield line, record
 

@@ -14,7 +14,7 @@ from dcgan import distributed
 from dcgan.errors import InputError, printable
 from dcgan.files import read_tensors, write_tensors
 from dcgan.progress import Position
-from dcgan.reading import is_number, is_whole, parse_json
+from dcgan.reading import is_integer, is_number, parse_json
 from dcgan.values import brief
 
 FORMAT = "dcgan-checkpoint-1"
@@ -60,9 +60,9 @@ class Checkpoint:
             if plain["sha256"] != _digest(tensors):
                 raise InputError("damaged (its checksum is wrong)")
             position = Position(**plain["position"])
-            if not (is_whole(position.step) and is_whole(position.images) and is_number(position.seconds)):
+            if not (is_integer(position.step) and is_integer(position.images) and is_number(position.seconds)):
                 raise ValueError("its position is no number of steps, images and seconds")
-            if not all(is_whole(value) for value in plain["place"].values()):
+            if not all(is_integer(value) for value in plain["place"].values()):
                 raise ValueError("its place in the data is none")
             return cls(position, dict(plain["place"]), dict(plain["counters"]), tensors, dict(plain["settings"]))
         except InputError as error:

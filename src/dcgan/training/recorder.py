@@ -17,7 +17,7 @@ from dcgan.data.pack import Pack
 from dcgan.errors import InputError, printable
 from dcgan.pretrained import Discriminator, Generator, ModelInfo
 from dcgan.progress import Display, Position
-from dcgan.reading import is_number, is_whole
+from dcgan.reading import is_integer, is_number
 from dcgan.run import Run
 from dcgan.training.checkpoint import Checkpoint, newest_for_all, saved
 from dcgan.training.health import NEW, Health
@@ -204,7 +204,7 @@ class Recorder:
     def _restore(self, checkpoint: Checkpoint) -> None:
         counters = checkpoint.counters
         for name in ("updates", "average"):
-            if not is_whole(counters[name]):
+            if not is_integer(counters[name]):
                 raise ValueError(f"{name} is no number")
         counted = [*counters["seen"].values(), *counters["counts"].values(), *counters.get("augmentation", {}).values()]
         if not all(isinstance(value, int | float) for value in counted):
