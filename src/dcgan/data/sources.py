@@ -7,7 +7,6 @@ and `listings`, `idx` and `named` for what stands behind it.
 from __future__ import annotations
 
 import contextlib
-import tarfile
 import zipfile
 from pathlib import Path
 
@@ -16,6 +15,7 @@ from dcgan.data.idx import idx_folder, idx_source, is_idx
 from dcgan.data.listings import EXTENSIONS, UNREADABLE, folder_source, reason, tar_source, zip_source
 from dcgan.data.named import NAMES, default_source, find_named
 from dcgan.data.source import TAR_EXTENSIONS, Source, Split
+from dcgan.data.streams import is_tar
 from dcgan.errors import InputError, nearest, printable
 
 __all__ = ["NAMES", "default_data_root", "find_source", "find_source_of_run"]
@@ -47,8 +47,13 @@ def find_source(
             return idx_folder(path, split) or folder_source(path)
         if path.exists():
             return _file_source(path)
-    except UNREADABLE as error:
-        raise InputError(f"cannot read {printable(path)}: {reason(error)}") from error
+    except InputError as error:
+        said = str(error)
+        raise (
+            error if str(path) in said or printable(path) in said else InputError(f"{printable(path)}: {said}")
+        ) from error
+    except (*UNREADABLE, ValueError) as error:  # a name with a NUL is a ValueError
+        raise InputError(f"cannot read {printable(path)}: {printable(reason(error))}") from error
     raise InputError(_nothing_at(path, str(data)))
 
 
@@ -76,7 +81,7 @@ def _file_source(path: Path) -> Source:
         return idx_source(path)
     if name.endswith(".zip") or zipfile.is_zipfile(path):
         return zip_source(path)
-    if name.endswith(TAR_EXTENSIONS) or tarfile.is_tarfile(path):
+    if name.endswith(TAR_EXTENSIONS) or is_tar(path):
         return tar_source(path)
     raise InputError(f"{printable(path)} is neither a zip nor a tar nor IDX images; DATA is {FORMS}")
 
