@@ -1,6 +1,7 @@
 """CIFAR-10, SVHN, CelebA and LSUN in the layouts people have on disk."""
 
 import os
+import pickle
 import shutil
 import sys
 import types
@@ -50,35 +51,63 @@ def test_cifar10_binary(tmp_path, below):
         find("cifar10", tmp_path)
 
 
-def test_cifar10_pickles_are_opened_only_when_verified(tmp_path, monkeypatch):
-    datasets = pytest.importorskip("torchvision.datasets")
-    import pickle
-
+@pytest.mark.parametrize("protocol", [0, 1, 2, 3, 4])
+def test_cifar10_pickles_are_taken_apart_and_never_loaded(tmp_path, protocol):
     folder = tmp_path / "cifar-10-batches-py"
     folder.mkdir()
     images = noise(2, 32, 32, 3)
-    batch = {"data": images.transpose(0, 3, 1, 2).reshape(2, -1), "labels": [3, 4]}
+    batch = {"data": images.transpose(0, 3, 1, 2).reshape(2, -1), "labels": [3, 4], "filenames": ["a.png", "b.png"]}
+    content = pickle.dumps(batch, protocol)
     for name in [*(f"data_batch_{i}" for i in range(1, 6)), "test_batch"]:
-        (folder / name).write_bytes(pickle.dumps(batch))
-    (folder / "batches.meta").write_bytes(pickle.dumps({"label_names": list("abcdefghij")}))
-
-    class Trap:
-        def __reduce__(self):
-            return os.mkdir, (str(tmp_path / "trapped"),)
-
-    test_batch = (folder / "test_batch").read_bytes()
-    (folder / "test_batch").write_bytes(pickle.dumps(Trap()))
-    for split in ("train", "test"):
-        with pytest.raises(InputError, match="incomplete or changed"):
-            find("cifar10", tmp_path, split=split)
-    assert not (tmp_path / "trapped").exists()
-    (folder / "test_batch").write_bytes(test_batch)
-    monkeypatch.setattr(datasets.cifar, "check_integrity", lambda *args: True)
+        (folder / name).write_bytes(content)
+    if protocol < 3:  # the bytes of the array are written as a call, which is not on the list
+        with pytest.raises(InputError, match="data_batch_1 is damaged or changed: holds"):
+            find("cifar10", tmp_path)
+        return
     source = find("cifar10", tmp_path)
     assert np.array_equal(source.images, np.concatenate([images] * 5))
     assert source.labels.tolist() == [3, 4] * 5
     assert source.class_names[3] == "cat"
     assert len(find("cifar10", tmp_path, split="test")) == 2
+
+
+def test_cifar10_as_published_by_python_2(tmp_path):
+    """Its own opcodes: protocol 2 with the pixels as a byte string, assembled here by hand."""
+    folder = tmp_path / "cifar-10-batches-py"
+    folder.mkdir()
+    pixels = noise(2, 3072)
+    raw = pixels.tobytes()
+    array = (
+        b"cnumpy.core.multiarray\n_reconstruct\nq\x01cnumpy\nndarray\nq\x02K\x00\x85U\x01b\x87Rq\x03"
+        b"(K\x01K\x02M\x00\x0c\x86cnumpy\ndtype\nq\x04U\x02u1K\x00K\x01\x87Rq\x05"
+        b"(K\x03U\x01|NNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK\x00tb\x89T" + len(raw).to_bytes(4, "little") + raw + b"tb"
+    )
+    (folder / "test_batch").write_bytes(b"\x80\x02}q\x00(U\x04data" + array + b"U\x06labels](K\x03K\x04eu.")
+    loaded = pickle.loads((folder / "test_batch").read_bytes(), encoding="latin1")  # of our own making
+    assert np.array_equal(loaded["data"], pixels)
+    source = find("cifar10", tmp_path, split="test")
+    assert np.array_equal(source.images, pixels.reshape(2, 3, 32, 32).transpose(0, 2, 3, 1))
+    assert source.labels.tolist() == [3, 4]
+
+
+def test_cifar10_pickles_that_are_programs(tmp_path):
+    class Trap:
+        def __reduce__(self):
+            return os.mkdir, (str(tmp_path / "trapped"),)
+
+    folder = tmp_path / "cifar-10-batches-py"
+    folder.mkdir()
+    array = np.zeros((1, 3072), np.uint8)
+    for value in (
+        Trap(),
+        {"data": Trap(), "labels": [1]},
+        {"data": array, "labels": [10]},
+        {"data": array, "labels": []},
+    ):
+        (folder / "test_batch").write_bytes(pickle.dumps(value))
+        with pytest.raises(InputError, match="test_batch is damaged"):
+            find("cifar10", tmp_path, split="test")
+    assert not (tmp_path / "trapped").exists()
 
 
 @pytest.mark.parametrize("below", ["", "svhn"])

@@ -139,7 +139,7 @@ def folder_source(path: Path) -> FolderSource:
 
 def zip_source(path: Path) -> ZipSource:
     """Every picture in a zip; classes as in a folder."""
-    _check_directory(path)
+    check_directory(path)
     with zipfile.ZipFile(path) as archive:
         names = [member.filename for member in archive.infolist() if not member.is_dir()]
         if sum(member.compress_size for member in archive.infolist()) > path.stat().st_size:
@@ -248,7 +248,7 @@ def _load_zipped(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> Image.Ima
     return open_image(content)
 
 
-def _check_directory(path: Path) -> None:
+def check_directory(path: Path) -> None:
     """Raise InputError if a zip has too many members, before Python makes an object of each.
 
     Where the list of members begins and ends is found as `zipfile` does it.

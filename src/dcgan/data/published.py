@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import io
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import partial
@@ -18,38 +19,58 @@ from PIL import Image
 
 from dcgan.data.decode import open_image
 from dcgan.data.listings import FolderSource, ZipSource, folder_source, zip_source
+from dcgan.data.pickles import NotInert, inert, uint8_array
 from dcgan.data.source import Item, Source, Split, array_source, describe
 from dcgan.errors import InputError, printable
+from dcgan.reading import is_integer, read_bytes, read_text
 
 CIFAR10_CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 DIGIT_CLASSES = tuple("0123456789")
+LARGEST_BATCH, MOST_BATCHES = 2**26, 16
+"""Bytes of one of CIFAR-10's files, which have 31 million, and how many are read."""
+LARGEST_PARTITION = 2**24
+"""Bytes of CelebA's list of splits, which has 3 million."""
 
 
 def find_cifar10(folder: Path, split: Split) -> Source | None:
-    """CIFAR-10's binary version, or else its python version once its checksums are right."""
+    """CIFAR-10's binary version, or else its python version."""
     binary, python = folder / "cifar-10-batches-bin", folder / "cifar-10-batches-py"
     if binary.is_dir():
         return _cifar10_binary(binary, split)
     if not python.is_dir():
         return None
-    from torchvision.datasets import CIFAR10
+    return _cifar10_python(python, split)
 
-    # The python version is pickles, which can run code: CIFAR10 opens none before all their MD5s are right.
-    try:
-        data = CIFAR10(str(folder), train=split == "train")
-    except RuntimeError as error:
-        raise InputError(f"{printable(python)} is incomplete or changed: {error}") from error
-    return array_source("cifar10", f"cifar10 {printable(python)}", data.data, data.targets, CIFAR10_CLASSES)
+
+def _cifar10_python(folder: Path, split: Split) -> Source:
+    """The python version: pickles, which are never loaded but taken apart."""
+    names = [f"data_batch_{i}" for i in range(1, 6)] if split == "train" else ["test_batch"]
+    rows, labels = [], []
+    for name in names:
+        path = folder / name
+        try:
+            found = inert(io.BytesIO(read_bytes(path, LARGEST_BATCH)))
+            batch, own = uint8_array(found["data"]), list(found["labels"])
+        except (NotInert, LookupError, TypeError) as error:
+            raise InputError(f"{printable(path)} is damaged or changed: {error}") from error
+        if batch.ndim != 2 or batch.shape[1] != 3072 or len(batch) != len(own):
+            raise InputError(f"{printable(path)} is damaged: {batch.shape} with {len(own)} labels")
+        if not all(is_integer(label, 0, 9) for label in own):
+            raise InputError(f"{printable(path)} is damaged: a label is not one of 0 to 9")
+        rows.append(batch)
+        labels += own
+    images = np.ascontiguousarray(np.concatenate(rows).reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1))
+    return array_source("cifar10", f"cifar10 {printable(folder)}", images, labels, CIFAR10_CLASSES)
 
 
 def _cifar10_binary(folder: Path, split: Split) -> Source:
     pattern = "data_batch_*.bin" if split == "train" else "test_batch.bin"
-    files = sorted(folder.glob(pattern))
+    files = sorted(folder.glob(pattern))[:MOST_BATCHES]
     if not files:
         raise InputError(f"{printable(folder)} has no {pattern}")
     batches = []
     for path in files:
-        batch = np.fromfile(path, np.uint8)
+        batch = np.frombuffer(read_bytes(path, LARGEST_BATCH), np.uint8)
         if batch.size == 0 or batch.size % 3073:
             raise InputError(f"{printable(path)} is damaged: {batch.size} bytes are no records of 3073")
         batches.append(batch.reshape(-1, 3073))
@@ -97,7 +118,7 @@ def _celeba_split(source: FolderSource | ZipSource, base: Path, split: Split) ->
     partition = base / "list_eval_partition.txt"
     names = source.names
     if partition.is_file():
-        lines = (line.split() for line in partition.read_text().splitlines())
+        lines = (line.split() for line in read_text(partition, LARGEST_PARTITION).splitlines())
         wanted = {words[0] for words in lines if words[1:] == ["0" if split == "train" else "2"]}
         names = tuple(name for name in names if name.rsplit("/", 1)[-1] in wanted)
     elif split == "test":
