@@ -4,14 +4,13 @@ import os
 import pickle
 import shutil
 import sys
-import types
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from dcgan.data import published
+from dcgan.data.lmdb_file import DamagedDatabase, open_database
 from dcgan.data.sources import find_source
 from dcgan.errors import InputError
 from tests.data.samples import noise, png
@@ -156,47 +155,6 @@ def test_celeba(tmp_path, below, form):
         find("celeba", tmp_path)
 
 
-class FakeLmdb(types.ModuleType):
-    """As much of lmdb as LSUN needs: one read-only environment, its cursor and `get`."""
-
-    class Error(Exception):
-        pass
-
-    def __init__(self):
-        super().__init__("lmdb")
-        self.content = {b"key%d" % i: png(i) for i in range(3)}
-        self.opened = []
-
-    def open(self, path, **options):
-        if path in self.opened:
-            raise self.Error("already open in this process")
-        if not (Path(path) / "data.mdb").exists():
-            raise self.Error("No such file or directory")
-        self.opened.append(path)
-        return self
-
-    def stat(self):
-        return {"entries": len(self.content)}
-
-    def begin(self):
-        return self
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *error):
-        pass
-
-    def cursor(self):
-        return self
-
-    def iternext(self, values):
-        return iter(sorted(self.content))
-
-    def get(self, key):
-        return self.content[key]
-
-
 def check_lsun(root):
     source = find("lsun-bedroom", root)
     for _ in range(2):
@@ -211,31 +169,60 @@ def check_lsun(root):
     assert source.fingerprint() != first
 
 
-def test_lsun(tmp_path, monkeypatch):
-    published._environment.cache_clear()
-    monkeypatch.setitem(sys.modules, "lmdb", FakeLmdb())
-    (tmp_path / "bedroom_train_lmdb").mkdir()
-    with pytest.raises(InputError, match=r"cannot read .*bedroom_train_lmdb"):
-        find("lsun-bedroom", tmp_path)
-    (tmp_path / "bedroom_train_lmdb/data.mdb").write_bytes(b"x")
-    check_lsun(tmp_path)
-
-
-def test_lsun_with_the_real_lmdb(tmp_path):
+def test_lsun(tmp_path):
+    """Written by the library, read without it."""
     lmdb = pytest.importorskip("lmdb")
-    published._environment.cache_clear()
     environment = lmdb.open(str(tmp_path / "bedroom_train_lmdb"), map_size=2**20)
     with environment, environment.begin(write=True) as transaction:
         for i in range(3):
             transaction.put(b"key%d" % i, png(i))
     check_lsun(tmp_path)
-    published._environment.cache_clear()
 
 
-def test_lsun_without_lmdb_or_files(tmp_path, monkeypatch):
+@pytest.mark.parametrize("entries", [0, 1, 2, 1000])
+def test_lmdb_files_of_any_size_are_those_of_the_library(tmp_path, entries):
+    lmdb = pytest.importorskip("lmdb")
+    rng = np.random.default_rng(entries)
+    values = {b"%x" % int(rng.integers(2**60)): rng.bytes(int(rng.integers(1, 5000))) for _ in range(entries)}
+    with lmdb.open(str(tmp_path), map_size=2**24) as environment:
+        for part in (list(values)[::2], list(values)[1::2]):  # two transactions: the newest facts count
+            with environment.begin(write=True) as transaction:
+                for key in part:
+                    transaction.put(key, values[key])
+    database = open_database(tmp_path)
+    content = (tmp_path / "data.mdb").read_bytes()
+    places = list(database.places())
+    assert database.entries == entries
+    assert [place.key for place in places] == sorted(values)
+    assert all(content[p.offset : p.offset + p.length] == values[p.key] for p in places)
+
+
+def test_a_damaged_lmdb_file_is_refused_or_read_within_itself(tmp_path):
+    lmdb = pytest.importorskip("lmdb")
+    with lmdb.open(str(tmp_path), map_size=2**20) as environment, environment.begin(write=True) as transaction:
+        for i in range(40):
+            transaction.put(b"key%02d" % i, bytes(i * 100))
+    content = (tmp_path / "data.mdb").read_bytes()
+    rng, refused = np.random.default_rng(0), 0
+    for _ in range(400):
+        damaged = bytearray(content)
+        for at in rng.integers(0, 4096 * 4, 20):
+            damaged[at] = rng.integers(256)
+        (tmp_path / "data.mdb").write_bytes(damaged)
+        try:
+            places = list(open_database(tmp_path).places())
+            assert all(place.offset + place.length <= len(content) for place in places)
+        except DamagedDatabase:
+            refused += 1
+    assert refused > 50
+
+
+def test_lsun_without_files(tmp_path):
     with pytest.raises(InputError, match="bedroom_train_lmdb"):
         find("lsun-bedroom", tmp_path)
-    monkeypatch.setitem(sys.modules, "lmdb", None)
-    (tmp_path / "bedroom_val_lmdb").mkdir()
-    with pytest.raises(InputError, match=r"pip install 'dcgan\[lsun\]'"):
-        find("lsun-bedroom", tmp_path, split="test")
+    (tmp_path / "bedroom_train_lmdb").mkdir()
+    with pytest.raises(InputError, match=r"data\.mdb: cannot be read"):
+        find("lsun-bedroom", tmp_path)
+    (tmp_path / "bedroom_train_lmdb/data.mdb").write_bytes(b"x")
+    with pytest.raises(InputError, match=r"cannot read .*bedroom_train_lmdb: it ends too early"):
+        find("lsun-bedroom", tmp_path)

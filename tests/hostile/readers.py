@@ -10,6 +10,8 @@ import io
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import torch
 
@@ -19,14 +21,14 @@ from dcgan.config import Config
 from dcgan.curation.dedup import Duplicates
 from dcgan.data.pack import open_pack, pack
 from dcgan.data.sources import find_source
-from dcgan.errors import InputError, printable
+from dcgan.errors import printable
 from dcgan.evaluation.weights import load_weights
 from dcgan.export.authors import import_authors
 from dcgan.features.boxes import read_boxes
 from dcgan.latent.saved import read_direction, read_projection
 from dcgan.networks import build_generator
 from dcgan.pretrained import Discriminator, Generator, ModelInfo
-from dcgan.reading import read_json
+from dcgan.reading import read_text
 from dcgan.run import Run
 from dcgan.training.checkpoint import Checkpoint
 from tests.hostile.pictures import encoded
@@ -63,8 +65,14 @@ def metrics(path: Path) -> str:
 
 
 def mark(path: Path) -> None:
-    if read_json(path)["format"] != 1:  # as `reproduce.job` reads it
-        raise InputError("holds something else")
+    from dcgan.progress import Display
+    from dcgan.reproduce.experiment import Plan
+    from dcgan.reproduce.job import Job
+
+    path.rename(path.with_name("experiment.json"))
+    experiment: Any = SimpleNamespace(name="figure2")
+    job = Job(experiment, "small", Plan("fast"), None, None, None, path.parent, 0, "cpu", Display(quiet=True), {})
+    job.require_own_folder()
 
 
 def folder_pack(path: Path) -> str | None:
@@ -76,8 +84,6 @@ def folder_pack(path: Path) -> str | None:
 
 
 def duplicates(path: Path) -> str | None:
-    from dcgan.reading import read_text
-
     try:
         Duplicates.from_json(read_text(path, 2**25))
     except (ValueError, KeyError, TypeError):  # as `duplicates` catches them: found anew

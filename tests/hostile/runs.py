@@ -112,6 +112,11 @@ def _tensor(name: str, value: Callable[[torch.Tensor], torch.Tensor]) -> Change:
     return change
 
 
+def _renumbered(tensors: Tensors, number: str) -> None:
+    """Add moments of a parameter that is not there."""
+    tensors |= {key.replace(".0.", number): t.clone() for key, t in tensors.items() if ".0.exp" in key}
+
+
 def _counter(name: str, value: Any) -> Change:
     return lambda plain, _: plain["counters"].update({name: value})
 
@@ -123,12 +128,8 @@ _CHANGES: dict[str, Change] = {
     "moments-integers": _tensor("exp_avg_sq", lambda t: t.long()),
     "step-vector": _tensor(".step", lambda t: torch.zeros(5)),
     "moments-missing": lambda plain, t: [t.pop(key) for key in list(t) if key.endswith("exp_avg")],
-    "moments-of-more": lambda plain, t: t.update(
-        {key.replace(".0.", ".999."): v for key, v in t.items() if ".0.exp" in key}
-    ),
-    "moments-negative": lambda plain, t: t.update(
-        {key.replace(".0.", ".-1."): v for key, v in t.items() if ".0.exp" in key}
-    ),
+    "moments-of-more": lambda plain, t: _renumbered(t, ".999."),
+    "moments-negative": lambda plain, t: _renumbered(t, ".-1."),
     "no-tensors": lambda plain, t: t.clear(),
     "weights-other": _tensor("weight", lambda t: torch.zeros(2, 2)),
     "noise-short": _tensor("noise", lambda t: t[:10].clone()),

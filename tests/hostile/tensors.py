@@ -110,8 +110,8 @@ def tensor_cases() -> Iterator[Case]:
         text = plain if isinstance(plain, str) else json.dumps(plain)
         yield Case("checkpoint", name, bytes_of(safetensors({"__metadata__": {"checkpoint": text}})))
     for name, facts in {"facts-none": None, "facts-list": [1], "facts-format": {"format": 1}}.items():
-        content = {"__metadata__": {"dcgan": json.dumps(facts)}, "direction": _entry(shape=[6], offsets=[0, 24])}
-        yield Case("direction", name, bytes_of(safetensors(content, bytes(24))))
+        header = {"__metadata__": {"dcgan": json.dumps(facts)}, "direction": _entry(shape=[6], offsets=[0, 24])}
+        yield Case("direction", name, bytes_of(safetensors(header, bytes(24))))
     yield Case(
         "direction",
         "large",

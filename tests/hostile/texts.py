@@ -55,8 +55,8 @@ def json_cases() -> Iterator[Case]:
     for name, value in _BOXES.items():
         yield Case("boxes", name, bytes_of(json.dumps({"format": "dcgan-boxes-1", "seed": 0} | value).encode()))
     for name, value in _PROJECTIONS.items():
-        content = {"format": "dcgan-projection-1", "generator": "x", "images": []} | value
-        yield Case("projection", name, bytes_of(json.dumps(content).encode()))
+        whole = {"format": "dcgan-projection-1", "generator": "x", "images": []} | value
+        yield Case("projection", name, bytes_of(json.dumps(whole).encode()))
     for name, value in _DATA.items():
         yield Case("data_json", name, bytes_of(json.dumps(value).encode()))
     for name, line in _LINES.items():

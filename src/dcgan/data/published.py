@@ -5,24 +5,23 @@
 
 from __future__ import annotations
 
-import functools
 import hashlib
 import io
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from PIL import Image
 
-from dcgan.data.decode import open_image
+from dcgan.data.decode import check_file_size, open_image
 from dcgan.data.listings import FolderSource, ZipSource, folder_source, zip_source
+from dcgan.data.lmdb_file import LARGEST_FILE, DamagedDatabase, Database, Place, open_database
 from dcgan.data.pickles import NotInert, inert, uint8_array
 from dcgan.data.source import Item, Source, Split, array_source, describe
 from dcgan.errors import InputError, printable
-from dcgan.reading import is_integer, read_bytes, read_text
+from dcgan.reading import is_integer, open_regular, read_bytes, read_text
 
 CIFAR10_CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 DIGIT_CLASSES = tuple("0123456789")
@@ -134,21 +133,9 @@ def find_lsun(folder: Path, split: Split) -> Source | None:
     if not path.is_dir():
         return None
     try:
-        import lmdb
-    except ImportError as error:
-        raise InputError("reading LSUN needs lmdb: pip install 'dcgan[lsun]'") from error
-    try:
-        return LmdbSource(path, _environment(path).stat()["entries"])
-    except lmdb.Error as error:
+        return LmdbSource(path, open_database(path))
+    except DamagedDatabase as error:
         raise InputError(f"cannot read {printable(path)}: {error}") from error
-
-
-@functools.cache
-def _environment(path: Path) -> Any:
-    """One read-only LMDB environment a path: lmdb refuses to open the same one twice in a process."""
-    import lmdb
-
-    return lmdb.open(str(path), readonly=True, lock=False, readahead=False, meminit=False, create=False)
 
 
 @dataclass(frozen=True)
@@ -156,27 +143,31 @@ class LmdbSource:
     """Encoded pictures in an LMDB (LSUN), unlabelled. The fingerprint is the file's size and time."""
 
     path: Path
-    entries: int
+    database: Database
     name = "lsun-bedroom"
     class_names = ()
     sequential = False
 
     @property
     def description(self) -> str:
-        return describe(f"lsun-bedroom {printable(self.path)}", self.entries, 0)
+        return describe(f"lsun-bedroom {printable(self.path)}", len(self), 0)
 
     def __len__(self) -> int:
-        return self.entries
+        return self.database.entries
 
     def fingerprint(self) -> str:
-        status = (self.path / "data.mdb").stat()
-        return hashlib.sha256(repr((self.entries, status.st_size, status.st_mtime_ns)).encode()).hexdigest()
+        status = self.database.path.stat()
+        return hashlib.sha256(repr((len(self), status.st_size, status.st_mtime_ns)).encode()).hexdigest()
 
     def items(self) -> Iterator[Item]:
-        with _environment(self.path).begin() as transaction:
-            for key in transaction.cursor().iternext(values=False):
-                yield Item(key.decode("ascii", "replace"), -1, partial(self._load, key))
+        try:
+            for place in self.database.places():
+                yield Item(place.key.decode("ascii", "replace"), -1, partial(self._load, place))
+        except DamagedDatabase as error:
+            raise InputError(f"cannot read {printable(self.path)}: {error}") from error
 
-    def _load(self, key: bytes) -> Image.Image:
-        with _environment(self.path).begin() as transaction:
-            return open_image(transaction.get(key))
+    def _load(self, place: Place) -> Image.Image:
+        check_file_size(place.length)
+        with open_regular(self.database.path, LARGEST_FILE) as file:
+            file.seek(place.offset)
+            return open_image(file.read(place.length))
