@@ -98,7 +98,8 @@ def load_yaml(path: Path) -> dict[str, Any]:
         raise InputError(f"{printable(path)}: {error}") from error
     # PyYAML raises what its conversions raise: of a date that is none, or an integer of 5,000 digits.
     except (yaml.YAMLError, RecursionError, ValueError, LookupError, ArithmeticError, TypeError) as error:
-        raise InputError(f"{printable(path)}: not valid YAML: {error}") from error
+        said = "\n".join(map(printable, str(error).splitlines()))
+        raise InputError(f"{printable(path)}: not valid YAML: {said}") from error
     if not isinstance(values, dict):
         raise InputError(f"{printable(path)}: wants sections network, data, training with settings below them")
     return values

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import stat
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -47,10 +48,11 @@ def read_bytes(path: Path, most: int) -> bytes:
     """The content of a regular file of at most `most` bytes."""
     with open_regular(path, most) as file:
         try:
-            content = file.read(most + 1)
+            # One byte more than there should be: a reader allocates what it is asked for.
+            content = file.read(min(most, os.fstat(file.fileno()).st_size) + 1)
         except OSError as error:
             raise InputError(f"{printable(path)}: cannot be read ({_strerror(error)})") from error
-    if len(content) > most:  # it grew, or its size was no size, as in /proc
+    if len(content) > most:  # it has grown
         raise InputError(f"{printable(path)}: larger than {size_text(most)}")
     return content
 

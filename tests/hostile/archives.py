@@ -14,7 +14,7 @@ import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
-from tests.hostile.case import Case, Write, bytes_of, files_of
+from tests.hostile.case import Case, Content, Write, bytes_of, files_of
 from tests.hostile.pictures import encoded
 
 
@@ -48,18 +48,17 @@ def archive_cases() -> Iterator[Case]:
         yield Case("idx", name, bytes_of(content))
 
 
-def _zips() -> dict[str, bytes]:
+def _zips() -> dict[str, Content]:
     picture = encoded("PNG")
     good = zipped({"a.png": picture})
     end = good.rfind(b"PK\5\6")
     directory = good.rfind(b"PK\1\2")
-    bomb = zipped({"a.png": bytes(200_000_000)}, zipfile.ZIP_DEFLATED)
     lzma_member = zipped({"a.png": picture}, zipfile.ZIP_LZMA)
     entry = good[directory:end]
     many = entry[:28] + b"\x01\0" + entry[30:46] + b"a" + entry[46 + 5 :]
     count = 1_500_001
     return {
-        "zip-bomb": bomb,
+        "zip-bomb": lambda: zipped({"a.png": bytes(200_000_000)}, zipfile.ZIP_DEFLATED),
         "zip-bomb-small": zipped({"a.png": bytes(5_000_000)}, zipfile.ZIP_DEFLATED),
         "zip-lzma": lzma_member,
         "zip-lzma-dictionary": lzma_member.replace(b"\x5d\0\0\x80\0", b"\x5d\xff\xff\xff\xff"),
@@ -68,9 +67,11 @@ def _zips() -> dict[str, bytes]:
         "zip-end-only": good[end:],
         "zip-directory-far": good[: end + 16] + b"\xff\xff\xff\x7f" + good[end + 20 :],
         "zip-directory-large": good[: end + 12] + b"\xff\xff\xff\x7f" + good[end + 16 :],
-        "zip-members": good[:directory]
-        + many * count
-        + struct.pack("<4sHHHHIIH", b"PK\5\6", 0, 0, 9, 9, len(many) * count, directory, 0),
+        "zip-members": lambda: (
+            good[:directory]
+            + many * count
+            + struct.pack("<4sHHHHIIH", b"PK\5\6", 0, 0, 9, 9, len(many) * count, directory, 0)
+        ),
         "zip-member-size": good[: directory + 24] + b"\xff\xff\xff\x7f" + good[directory + 28 :],
         "zip-member-offset": good[: directory + 42] + b"\xff\xff\xff\x7f" + good[directory + 46 :],
         "zip-over-each-other": good[:directory]
@@ -91,7 +92,7 @@ def _zips() -> dict[str, bytes]:
     }
 
 
-def _tars() -> dict[str, bytes]:
+def _tars() -> dict[str, Content]:
     picture = encoded("PNG")
     member = header(size=b"%011o\0" % len(picture)) + padded(picture)
     link = io.BytesIO()
@@ -126,10 +127,10 @@ def _tars() -> dict[str, bytes]:
         "tar-attributes-chain": (header(kind=b"x", size=b"00000000000\0")) * 20_000,
         "tar-sparse": header(kind=b"S", size=b"00000000000\0") + bytes(1024),
         "tar-no-pictures": header(name=b"a.sh") + bytes(1024),
-        "tar-gz-bomb": gzip.compress(header(size=b"%011o\0" % 2_000_000_000) + bytes(200_000_000), 9),
+        "tar-gz-bomb": lambda: gzip.compress(header(size=b"%011o\0" % 2_000_000_000) + bytes(200_000_000), 9),
         "tar-gz-cut": gzip.compress(member)[:100],
         "tar-gz-name": b"\x1f\x8b\x08\x08" + bytes(6) + b"x" * 5_000_000,
-        "tar-gz-empty-parts": gzip.compress(b"") * 100_000,
+        "tar-gz-empty-parts": lambda: gzip.compress(b"") * 100_000,
         "tar-gz-checksum": gzip.compress(member)[:-8] + bytes(8),
         "tar-xz-dictionary": xz[:12] + bytes(block) + xz[12 + len(block) :],
         "tar-xz-cut": xz[: len(xz) // 2],
@@ -137,7 +138,7 @@ def _tars() -> dict[str, bytes]:
     }
 
 
-def _idx() -> dict[str, bytes]:
+def _idx() -> dict[str, Content]:
     def idx(shape: tuple[int, ...], content: bytes, kind: int = 8) -> bytes:
         return bytes([0, 0, kind, len(shape)]) + b"".join(struct.pack(">I", n) for n in shape) + content
 
@@ -155,9 +156,9 @@ def _idx() -> dict[str, bytes]:
         "idx-header-cut": b"\0\0\x08\x03\0\0",
         "idx-magic-only": b"\0\0\x08\x03",
         "idx-five-dimensions": idx((1, 1, 1, 1, 1), b"x"),
-        "idx-gz-bomb": gzip.compress(idx((2**21, 32, 32), bytes(10_000_000)), 9),
+        "idx-gz-bomb": lambda: gzip.compress(idx((2**21, 32, 32), bytes(10_000_000)), 9),
         "idx-gz-lies": gzip.compress(idx((60_000, 28, 28), zeros)),
-        "idx-gz-more": gzip.compress(idx((1, 28, 28), bytes(50_000_000))),
+        "idx-gz-more": lambda: gzip.compress(idx((1, 28, 28), bytes(50_000_000))),
         "idx-gz-cut": gzip.compress(idx((1, 28, 28), os.urandom(784)))[:300],
         "idx-gz-checksum": gzip.compress(idx((1, 28, 28), zeros))[:-8] + bytes(8),
         "idx-gz-rubbish": b"\x1f\x8b" + bytes(range(200)),
@@ -177,8 +178,8 @@ def published_cases() -> Iterator[Case]:
     for name, content in _batches().items():
         batches = {f"cifar-10-batches-py/data_batch_{i}": content for i in range(1, 6)}
         yield Case("cifar10", name, files_of(batches))
-    for name, content in _mats().items():
-        yield Case("svhn", name, files_of({"train_32x32.mat": content}))
+    for name, mat in _mats().items():
+        yield Case("svhn", name, files_of({"train_32x32.mat": mat}))
     lists = {
         "celeba-binary": bytes(range(256)) * 10,
         "celeba-large": b"a.png 0\n" * 2_200_000,
@@ -215,7 +216,7 @@ def _batches() -> dict[str, bytes]:
     }
 
 
-def _mats() -> dict[str, bytes]:
+def _mats() -> dict[str, Content]:
     head = b"MATLAB 5.0 MAT-file".ljust(124) + b"\x00\x01IM"
 
     def element(kind: int, content: bytes, size: int | None = None) -> bytes:
@@ -236,7 +237,8 @@ def _mats() -> dict[str, bytes]:
         "mat-shape": head + matrix(b"X", (2**30, 2**30, 3, 1), bytes(3072)) + labels,
         "mat-shape-negative": head + matrix(b"X", (-32, -32, 3, 1), bytes(3072)) + labels,
         "mat-size": head + matrix(b"X", (32, 32, 3, 1), bytes(3072), 2**32 - 8) + labels,
-        "mat-bomb": head + element(15, zlib.compress(pixels[:-3072] + bytes(300_000_000), 9)) + labels,
+        "mat-bomb": lambda: head + element(15, zlib.compress(pixels[:-3072] + bytes(300_000_000), 9)) + labels,
+        "mat-bomb-large": lambda: head + element(15, zlib.compress(bytes(540_000_000), 1)) + labels,
         "mat-zlib": head + element(15, b"not zlib at all") + labels,
         "mat-zlib-size": head + element(15, zlib.compress(pixels), 2**31) + labels,
         "mat-object": head + element(14, element(6, struct.pack("<II", 3, 0)) + bytes(64)) + labels,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,21 +20,25 @@ class Case:
     write: Write
 
 
-def bytes_of(content: bytes) -> Write:
+Content = bytes | Callable[[], bytes]
+"""What a file holds; large contents are made when they are written."""
+
+
+def bytes_of(content: Content) -> Write:
     """A case that is a file with this content."""
 
     def write(path: Path) -> None:
-        path.write_bytes(content)
+        path.write_bytes(content if isinstance(content, bytes) else content())
 
     return write
 
 
-def files_of(files: dict[str, bytes]) -> Write:
+def files_of(files: Mapping[str, Content]) -> Write:
     """A case that is a folder with these files."""
 
     def write(path: Path) -> None:
         for name, content in files.items():
             (path / name).parent.mkdir(parents=True, exist_ok=True)
-            (path / name).write_bytes(content)
+            bytes_of(content)(path / name)
 
     return write

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,9 +17,10 @@ FOUND = Path(__file__).parent / "found"
 """Files READER/NAME: inputs that were no clear error when a fuzzer met them, and are now."""
 
 
-def cases() -> list[Case]:
+@functools.cache
+def cases() -> tuple[Case, ...]:
     """All of them, in the same order each time."""
-    return [
+    return (
         *json_cases(),
         *yaml_cases(),
         *tensor_cases(),
@@ -27,7 +29,7 @@ def cases() -> list[Case]:
         *published_cases(),
         *run_cases(),
         *_found_cases(),
-    ]
+    )
 
 
 def _found_cases() -> Iterator[Case]:

@@ -269,7 +269,7 @@ def check_directory(path: Path) -> None:
         if length > LARGEST_DIRECTORY:
             raise InputError(f"a list of members of more than {LARGEST_DIRECTORY // 2**20} MiB")
         file.seek(max(0, end - length))
-        if file.read(length).count(b"PK\1\2") > MOST_FILES:
+        if file.read(min(length, size)).count(b"PK\1\2") > MOST_FILES:
             raise InputError(f"holds more than {MOST_FILES:,} files")
 
 

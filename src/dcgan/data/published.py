@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import hashlib
 import io
+import struct
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import partial
@@ -21,12 +23,14 @@ from dcgan.data.lmdb_file import LARGEST_FILE, DamagedDatabase, Database, Place,
 from dcgan.data.pickles import NotInert, inert, uint8_array
 from dcgan.data.source import Item, Source, Split, array_source, describe
 from dcgan.errors import InputError, printable
-from dcgan.reading import is_integer, open_regular, read_bytes, read_text
+from dcgan.reading import is_integer, open_regular, read_bytes, read_text, size_text
 
 CIFAR10_CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 DIGIT_CLASSES = tuple("0123456789")
 LARGEST_BATCH, MOST_BATCHES = 2**26, 16
 """Bytes of one of CIFAR-10's files, which have 31 million, and how many are read."""
+LARGEST_MAT, _COMPRESSED = 2**29, 15
+"""Bytes of SVHN's file and of what is in it, which are 182 and 225 million; MATLAB's number for compressed parts."""
 LARGEST_PARTITION = 2**24
 """Bytes of CelebA's list of splits, which has 3 million."""
 
@@ -90,15 +94,40 @@ def find_svhn(folder: Path, split: Split) -> Source | None:
         from scipy.io import loadmat
     except ImportError as error:
         raise InputError("reading SVHN needs scipy: pip install 'dcgan[svhn]'") from error
+    _check_mat(path)
     try:
-        content = loadmat(path)
+        content = loadmat(path, variable_names=["X", "y"])
         images = np.ascontiguousarray(content["X"].transpose(3, 0, 1, 2))
         labels = content["y"].reshape(-1).astype(np.int64) % 10  # the file calls the digit 0 "10"
-    except Exception as error:  # scipy raises many kinds for a damaged file
+    except Exception as error:  # scipy raises many kinds for a damaged file, MemoryError for lengths that lie
         raise InputError(f"{printable(path)} is not SVHN's 32×32 format, or damaged: {error}") from error
     if images.dtype != np.uint8 or images.shape != (len(labels), 32, 32, 3):
         raise InputError(f"{printable(path)} holds {images.dtype} {images.shape} with {len(labels)} labels")
     return array_source("svhn", f"svhn {printable(path)}", images, labels, DIGIT_CLASSES)
+
+
+def _check_mat(path: Path) -> None:
+    """Raise InputError for a file of MATLAB's whose compressed parts are bombs: scipy inflates them as they come."""
+    inflated = 0
+    with open_regular(path, LARGEST_MAT) as file:
+        file.seek(128)
+        while len(head := file.read(8)) == 8:
+            kind, left = struct.unpack("<II", head)
+            if kind != _COMPRESSED:
+                file.seek(left, 1)
+                continue
+            decoder = zlib.decompressobj()
+            while left and not decoder.eof and (piece := file.read(min(left, 2**16))):
+                left -= len(piece)
+                while piece:
+                    try:
+                        inflated += len(decoder.decompress(piece, 2**20))
+                    except zlib.error as error:
+                        raise InputError(f"{printable(path)} is damaged: {error}") from error
+                    piece = decoder.unconsumed_tail
+                    if inflated > LARGEST_MAT:
+                        raise InputError(f"{printable(path)} is a bomb: more than {size_text(LARGEST_MAT)} in it")
+            file.seek(left, 1)
 
 
 def find_celeba(folder: Path, split: Split) -> Source | None:
