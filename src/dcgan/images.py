@@ -64,6 +64,7 @@ def grid(images: np.ndarray, columns: int | None = None, padding: int = 2) -> np
 def save_png(path: Path, image: np.ndarray) -> None:
     """Write one (H, W, C) uint8 array as a PNG that is either whole or absent."""
     partial = path.with_name(path.name + ".partial")
+    partial.unlink(missing_ok=True)  # a link would be written through
     to_pil(image).save(partial, format="PNG")
     partial.replace(path)
 
@@ -76,6 +77,7 @@ def save_gif(path: Path, frames: Sequence[np.ndarray], seconds: float = 8.0, hol
     pictures = [to_pil(frame[..., :3]).quantize(256) for frame in frames]
     each = max(20, int(1000 * seconds / len(pictures)))
     partial = path.with_name(path.name + ".partial")
+    partial.unlink(missing_ok=True)
     pictures[0].save(
         partial,
         format="GIF",

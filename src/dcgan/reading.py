@@ -48,12 +48,12 @@ def read_bytes(path: Path, most: int) -> bytes:
     """The content of a regular file of at most `most` bytes."""
     with open_regular(path, most) as file:
         try:
-            # One byte more than there should be: a reader allocates what it is asked for.
-            content = file.read(min(most, os.fstat(file.fileno()).st_size) + 1)
+            size = os.fstat(file.fileno()).st_size
+            content = file.read(size + 1)  # a reader allocates what it is asked for
         except OSError as error:
             raise InputError(f"{printable(path)}: cannot be read ({_strerror(error)})") from error
-    if len(content) > most:  # it has grown
-        raise InputError(f"{printable(path)}: larger than {size_text(most)}")
+    if len(content) > size:  # as those of /proc are
+        raise InputError(f"{printable(path)}: cannot be read (larger than it says)")
     return content
 
 

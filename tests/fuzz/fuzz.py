@@ -1,8 +1,8 @@
 """Fuzzing with atheris, by hand: `python -m tests.fuzz.fuzz TARGET [libFuzzer's options]`.
 
 An input that is no clear error stops it and is written to `crash-…`; once that is mended it belongs into
-tests/hostile/found/READER/. `-max_total_time=60` ends it after a minute, `-rss_limit_mb=2048 -timeout=5` bound each input, and a folder
-named before the options keeps what was found interesting. `docs/security.md` says what was run.
+tests/hostile/found/READER/. `-max_total_time=60` ends it after a minute, `-rss_limit_mb=2048 -timeout=5` bound each
+input, and a folder named before the options keeps what was found interesting. `docs/security.md` says what was run.
 """
 
 from __future__ import annotations

@@ -73,7 +73,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         _complain(str(error))
         return FAILURE
     except Exception as error:  # a mistake of ours: the traceback is what a report of it needs
-        _print(traceback.format_exc().rstrip(), sys.stderr)
+        say(traceback.format_exc().rstrip(), sys.stderr)
         _complain(str(error) or type(error).__name__)
         return FAILURE
 
@@ -85,13 +85,13 @@ def module_of(command: str) -> str:
 
 def _complain(message: str) -> int:
     who = "dcgan" if distributed.is_main() else f"dcgan (process {distributed.rank()})"
-    _print(f"{who}: error: {message}", sys.stderr)
+    say(f"{who}: error: {message}", sys.stderr)
     return WRONG_INPUT
 
 
-def _print(text: str, stream: TextIO) -> None:
-    """Lines with what could drive a terminal escaped: names of files are data."""
-    print("\n".join(printable(line) for line in text.split("\n")), file=stream)
+def say(text: object, stream: TextIO | None = None) -> None:
+    """Print lines with what could drive a terminal escaped: names of files are data."""
+    print("\n".join(printable(line) for line in str(text).split("\n")), file=stream)
 
 
 def _listed(names: Iterable[str]) -> str:
