@@ -96,3 +96,9 @@ def test_nothing_is_imported_or_called(tmp_path):
 def test_damaged_and_other_pickles(content):
     with pytest.raises(NotInert):
         inert(io.BytesIO(content))
+
+
+def test_names_are_made_of_texts_only():
+    """Found by atheris: each name was the one before it, written out twice."""
+    with pytest.raises(NotInert):
+        inert(io.BytesIO(b"]q\x00h\x00" + b"\x93q\x00h\x00" * 60 + b"."))

@@ -141,7 +141,7 @@ def zip_source(path: Path) -> ZipSource:
     """Every picture in a zip; classes as in a folder."""
     check_directory(path)
     with zipfile.ZipFile(path) as archive:
-        names = [member.filename for member in archive.infolist() if not member.is_dir()]
+        names = [member.filename for member in archive.infolist() if not member.filename.endswith("/")]
         if sum(member.compress_size for member in archive.infolist()) > path.stat().st_size:
             raise InputError("a bomb: its members lie over each other")
     return ZipSource(path, *_select(names, f"the zip {printable(path)}"))

@@ -131,7 +131,8 @@ class _Machine:
         elif name == "GLOBAL":
             stack.append(Name(argument))
         elif name == "STACK_GLOBAL":
-            attribute, module = self.pop(), self.pop()
+            # Of texts only: written out, a value that holds itself many times over is as large as one likes.
+            attribute, module = _of_kind(self.pop(), str), _of_kind(self.pop(), str)
             stack.append(Name(f"{module} {attribute}"))
         elif name == "BINPERSID":
             stack.append(Persistent(self.pop()))

@@ -15,7 +15,7 @@ from typing import Any
 
 import torch
 
-from dcgan.data.listings import check_directory
+from dcgan.data.listings import UNREADABLE, check_directory
 from dcgan.data.pickles import Call, Name, NotInert, Persistent, inert
 from dcgan.errors import InputError
 from dcgan.reading import is_integer, open_regular, read_bytes
@@ -48,7 +48,9 @@ def read_torch_file(path: Path) -> dict[str, torch.Tensor]:
         with open_regular(path, LARGEST) as file:
             start = file.read(4)
         return _zipped(path) if start == b"PK\3\4" else _legacy(path)
-    except (NotInert, zipfile.BadZipFile, OSError, EOFError, LookupError, NotImplementedError, RuntimeError) as error:
+    except InputError:
+        raise
+    except (NotInert, *UNREADABLE, LookupError, ValueError) as error:
         raise InputError(f"not a file of weights ({str(error) or type(error).__name__})") from error
 
 
