@@ -160,7 +160,7 @@ def test_a_damaged_header_is_refused_or_harmless(file):
 
 def test_missing_file_and_folder(tmp_path):
     for path in (tmp_path / "none", tmp_path):
-        with pytest.raises(InputError, match="damaged or not a safetensors file"):
+        with pytest.raises(InputError, match="cannot be read"):
             read_tensors(path)
 
 

@@ -92,3 +92,13 @@ def test_warnings_and_markup_are_plain_text() -> None:
     shown, stream = display(terminal=False)
     shown.warn("[bold]x[/bold].png")
     assert stream.getvalue() == "warning: [bold]x[/bold].png\n"
+
+
+def test_nothing_that_a_terminal_obeys_is_shown() -> None:
+    out = io.StringIO()
+    display = Display(Console(file=out, width=200))
+    display.say("a\x1b[2J\nb\u202ec")
+    display.warn("\x07")
+    display.counter("of \x1b]0;x\x07")(1, 1)
+    assert out.getvalue().splitlines()[:3] == ["a\\x1b[2J", "b\\u202ec", "warning: \\x07"]
+    assert "\x1b" not in out.getvalue()

@@ -8,6 +8,8 @@ import pytest
 from PIL import Image
 
 from dcgan.errors import InputError
+from dcgan.files import write_atomically
+from dcgan.images import save_gif, save_png
 from dcgan.presets import load_preset
 from dcgan.run import Run, default_path
 
@@ -49,7 +51,7 @@ def test_open_names_the_nearest_run(tmp_path: Path) -> None:
 def test_data_that_cannot_be_read(tmp_path: Path) -> None:
     run = Run.create(tmp_path / "run", load_preset("fast"), {})
     (run.path / "data.json").write_text("{")
-    with pytest.raises(InputError, match=r"data\.json: cannot be read"):
+    with pytest.raises(InputError, match=r"data\.json: not valid JSON"):
         _ = run.data
 
 
@@ -103,3 +105,46 @@ def test_log_is_one_object_a_line(tmp_path: Path) -> None:
     run = Run(tmp_path)
     run.log({"step": 1, "loss_d": 0.5})
     assert json.loads((tmp_path / "metrics.jsonl").read_text()) == {"step": 1, "loss_d": 0.5}
+
+
+def test_a_run_with_a_link_in_it_is_not_added_to(tmp_path: Path) -> None:
+    run = Run.create(tmp_path / "run", load_preset("fast"), {})
+    run.require_no_links()
+    (tmp_path / "elsewhere").mkdir()
+    for name in ("metrics.jsonl", "samples/0.png", "checkpoints"):
+        (run.path / name).symlink_to(tmp_path / "elsewhere")
+        with pytest.raises(InputError, match=rf"run/{name}: is a link"):
+            run.require_no_links()
+        (run.path / name).unlink()
+    link = tmp_path / "link"
+    link.symlink_to(run.path)
+    Run.open(link).require_no_links()  # where a run is, is its owner's business
+
+
+def test_files_are_not_written_through_links(tmp_path: Path) -> None:
+    (tmp_path / "victim").write_text("mine")
+    for name, write in {
+        "a.png": lambda path: save_png(path, np.zeros((2, 2, 1), np.uint8)),
+        "a.gif": lambda path: save_gif(path, [np.zeros((2, 2, 1), np.uint8)]),
+        "a.bin": lambda path: write_atomically(path, b"x"),
+    }.items():
+        (tmp_path / f"{name}.partial").symlink_to(tmp_path / "victim")
+        (tmp_path / name).symlink_to(tmp_path / "victim")
+        write(tmp_path / name)
+        assert (tmp_path / name).is_file()
+        assert not (tmp_path / name).is_symlink()
+    assert (tmp_path / "victim").read_text() == "mine"
+
+
+def test_grids_that_are_none_are_left_out_of_the_animation(tmp_path: Path) -> None:
+    run = Run.create(tmp_path / "run", load_preset("fast"), {})
+    for shown in (1, 2, 3):
+        run.save_grid(np.full((4, 4, 4, 1), shown, np.uint8), 2, shown)
+    (run.path / "samples" / "0000000000.png").write_bytes(b"no picture")
+    Image.new("L", (3000, 3000)).save(run.path / "samples" / "0000000001.png")
+    Image.new("L", (4, 4)).save(run.path / "samples" / "0000000002.png", "GIF")
+    assert run.save_animation() is None
+    run.save_grid(np.full((4, 4, 4, 1), 2, np.uint8), 2, 2)
+    assert run.save_animation() is not None
+    with Image.open(run.path / "samples" / "progress.gif") as image:
+        assert getattr(image, "n_frames", 1) == 2

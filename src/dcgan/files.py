@@ -8,10 +8,14 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dcgan.errors import InputError
+from dcgan.errors import InputError, printable
+from dcgan.reading import LARGEST_TENSORS, Header, read_header, read_text
 
 if TYPE_CHECKING:
     import torch
+
+LARGEST_YAML, DEEPEST_YAML = 100_000, 8
+"""Bytes and levels of a file of settings: ours have 3,000 and 2. PyYAML reads some 200,000 bytes a second."""
 
 
 DISK_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
@@ -22,7 +26,8 @@ def write_atomically(path: Path, content: bytes) -> None:
     """Replace the file so that a crash or power loss leaves the old content or the new, never a part."""
     partial = path.with_name(path.name + ".partial")
     try:
-        with partial.open("wb") as stream:
+        partial.unlink(missing_ok=True)  # of a killed process, or a link that would be written through
+        with partial.open("xb") as stream:
             stream.write(content)
             stream.flush()
             os.fsync(stream.fileno())
@@ -83,42 +88,81 @@ def write_tensors(path: Path, tensors: dict[str, torch.Tensor], metadata: dict[s
     write_atomically(path, save({k: v.detach().cpu().contiguous() for k, v in tensors.items()}, metadata))
 
 
-def read_tensors(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
-    """The tensors and the text of a safetensors file. InputError if it is damaged, or a pickle."""
+def read_tensors(
+    path: Path, most: int = LARGEST_TENSORS, like: dict[str, torch.Tensor] | None = None
+) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
+    """The tensors and the text of a safetensors file. InputError if it is damaged, a pickle, or over `most` bytes.
+
+    like: names, shapes and types that it has to have; tensors on the meta device do. They are compared, as all that
+    the header says, before anything is allocated.
+    """
     from safetensors import SafetensorError, safe_open
 
+    header = read_header(path, most)
+    if like is not None and (problem := _unlike(header, like)):
+        raise InputError(f"{printable(path)}: {problem}")
     try:
-        with path.open("rb") as stream:
-            start = stream.read(16)
-        if start[:2] == b"PK" or (start[:1] == b"\x80" and start[8:9] != b"{"):
-            raise InputError(
-                f"{path}: this is a pickle, as torch.save writes; loading one can run any program, so dcgan never does"
-            )
         with safe_open(path, framework="pt") as file:
-            return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118
+            return {name: file.get_tensor(name) for name in header.tensors}, header.metadata
     except (OSError, SafetensorError, ValueError) as error:
-        if isinstance(error, InputError):
-            raise
-        raise InputError(f"{path}: damaged or not a safetensors file ({error})") from error
+        raise InputError(f"{printable(path)}: damaged or not a safetensors file ({printable(error)})") from error
+
+
+def _unlike(header: Header, like: dict[str, torch.Tensor]) -> str:
+    """How the tensors of a file differ from those that it should have; empty if they do not."""
+    missing, extra = sorted(like.keys() - header.tensors.keys()), sorted(header.tensors.keys() - like.keys())
+    if missing or extra:
+        return f"has no {missing[0]}" if missing else f"has a tensor too many, {printable(extra[0])[:100]}"
+    for name, tensor in like.items():
+        expected = _DTYPE_NAMES.get(str(tensor.dtype)), tuple(tensor.shape)
+        if header.tensors[name] != expected:
+            found, wanted = (f"{dtype} {shape}" for dtype, shape in (header.tensors[name], expected))
+            return f"{name} is {found}; expected {wanted}"
+    return ""
+
+
+_DTYPE_NAMES = {"torch.float32": "F32", "torch.int64": "I64", "torch.bfloat16": "BF16", "torch.float16": "F16"}
 
 
 def load_yaml(path: Path) -> dict[str, Any]:
-    """A YAML file of settings as nested plain values; InputError says what is wrong with it."""
+    """A YAML file of settings as nested plain values; InputError says what is wrong with it.
+
+    Only what settings need is read: no tags, no nesting beyond a few levels, and no aliases, with which some lines
+    stand for billions of values.
+    """
     import yaml
 
+    text = read_text(path, LARGEST_YAML)
     try:
-        if path.stat().st_size > 1_000_000:
-            raise InputError(f"{path}: over 1 MB, not a file of settings")
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror})") from error
-    except (yaml.YAMLError, UnicodeDecodeError, RecursionError, ValueError) as error:
-        if isinstance(error, InputError):
-            raise
-        raise InputError(f"{path}: not valid YAML: {error}") from error
+        _check_yaml(text)
+        values = yaml.safe_load(text)
+    except InputError as error:
+        raise InputError(f"{printable(path)}: {error}") from error
+    # PyYAML raises what its conversions raise: of a date that is none, or an integer of 5,000 digits.
+    except (yaml.YAMLError, RecursionError, ValueError, LookupError, ArithmeticError, TypeError) as error:
+        said = "\n".join(map(printable, str(error).splitlines()))
+        raise InputError(f"{printable(path)}: not valid YAML: {said}") from error
     if not isinstance(values, dict):
-        raise InputError(f"{path}: wants sections network, data, training with settings below them")
+        raise InputError(f"{printable(path)}: wants sections network, data, training with settings below them")
     return values
+
+
+def _check_yaml(text: str) -> None:
+    """Raise InputError for what settings do not need, at the place where it is."""
+    import yaml
+
+    depth = 0
+    for event in yaml.parse(text, Loader=yaml.SafeLoader):
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        refused = {
+            "aliases are not read here": isinstance(event, yaml.AliasEvent),
+            "tags are not read here": isinstance(event, yaml.NodeEvent) and getattr(event, "tag", None) is not None,
+            "nested too deeply": depth > DEEPEST_YAML,
+        }
+        for problem, is_so in refused.items():
+            if is_so:
+                assert event.start_mark is not None
+                raise InputError(f"line {event.start_mark.line + 1}: {problem}")
 
 
 def to_yaml(values: dict[str, Any]) -> str:

@@ -19,7 +19,7 @@ from torch import nn
 from dcgan import distributed
 from dcgan.config import Config, NetworkConfig
 from dcgan.device import resolve_device, resolve_precision, side_by_side
-from dcgan.errors import InputError, nearest
+from dcgan.errors import InputError, nearest, printable
 from dcgan.files import read_tensors, write_atomically, write_tensors
 from dcgan.hub.card import require_licence
 from dcgan.hub.files import SHOWN, model_files
@@ -29,6 +29,8 @@ from dcgan.latents import BLOCK, latents
 from dcgan.networks import build_discriminator, build_generator
 from dcgan.networks.folding import ready_to_draw
 from dcgan.networks.statistics import Statistics, batch_statistics, with_statistics
+from dcgan.reading import parse_json, read_header
+from dcgan.values import brief
 
 FORMAT = "dcgan-model-1"
 SHARE = 1024
@@ -51,20 +53,29 @@ class ModelInfo:
     def from_json(cls, text: str, where: Path) -> ModelInfo:
         """Read and check; InputError says what is wrong in the file `where`."""
         try:
-            values = json.loads(text)
+            values = parse_json(text)
             if values["format"] != FORMAT:
-                raise InputError(f"{where}: format {values['format']!r} is not {FORMAT!r}; another version wrote it?")
+                raise InputError(f"format {brief(values['format'])} is not {FORMAT!r}; another version wrote it?")
             config = Config.from_dict({"network": values["network"]}, Config())
             config.check()
-            info = cls(config.network, tuple(map(str, values["class_names"])), dict(values["trained"]))
+            info = cls(config.network, _texts(values["class_names"]), dict(values["trained"]))
             _ = info.network.size, info.network.image_channels
-            if info.network.conditional != bool(info.network.classes):
-                raise InputError(f"conditional is {info.network.conditional}, with {info.network.classes} classes")
+            classes = info.network.classes
+            if info.network.conditional != bool(classes) or len(info.class_names) not in (0, classes):
+                names = len(info.class_names)
+                raise InputError(f"conditional is {info.network.conditional}, with {classes} classes and {names} names")
         except InputError as error:
-            raise InputError(f"{where}: {error}") from error
-        except (ValueError, KeyError, TypeError, RecursionError) as error:
-            raise InputError(f"{where}: not a description of a dcgan model ({error!r})") from error
+            raise InputError(f"{printable(where)}: {error}") from error
+        except (ValueError, KeyError, TypeError) as error:
+            said = printable(repr(error))[:200]
+            raise InputError(f"{printable(where)}: not a description of a dcgan model ({said})") from error
         return info
+
+
+def _texts(values: Any) -> tuple[str, ...]:
+    if not isinstance(values, list) or not all(isinstance(value, str) for value in values):
+        raise ValueError("class_names are no list of names")
+    return tuple(values)
 
 
 class _Pretrained(nn.Module):
@@ -93,15 +104,17 @@ class _Pretrained(nn.Module):
             path = fetch(path, cls.filename)
         file = path / cls.filename if path.is_dir() else path
         if not file.exists():
-            raise InputError(f"{path}: no {cls.filename} in it; a run writes it at its first checkpoint")
-        tensors, metadata = read_tensors(file)
-        info = ModelInfo.from_json(metadata.get("dcgan", "null"), file)
+            raise InputError(f"{printable(path)}: no {cls.filename} in it; a run writes it at its first checkpoint")
+        info = ModelInfo.from_json(read_header(file).metadata.get("dcgan", "null"), file)
         with torch.device("meta"):  # nothing is allocated on the word of a file before its weights fit
             network = cls.build(info.network)
         try:
+            tensors, _ = read_tensors(file, like=network.state_dict())
             network.load_state_dict(tensors, assign=True)
-        except RuntimeError as error:
-            raise InputError(f"{file}: the weights do not fit its description: {error}") from error
+        except (InputError, RuntimeError) as error:
+            raise InputError(f"{printable(file)}: the weights do not fit its description: {error}") from error
+        if not all(tensor.isfinite().all() for tensor in tensors.values()):
+            raise InputError(f"{printable(file)}: damaged: weights that are NaN or infinite")
         # The memory layout of training: the same kernels, and so the same rounding, draw the same images.
         network = network.to(resolve_device(device)).to(memory_format=torch.channels_last)
         return cls(network, info).eval()

@@ -61,8 +61,8 @@ class Display:
         self._live.stop()
 
     def say(self, text: str, style: str = "") -> None:
-        """One line that stays."""
-        self.console.print(Text(text, style=style))
+        """A line or some that stay; control characters in them are escaped."""
+        self.console.print(Text("\n".join(map(printable, text.split("\n"))), style=style))
 
     def warn(self, text: str) -> None:
         """A line that should be read."""
@@ -102,7 +102,7 @@ class Display:
             return
         rows = Table.grid()
         rows.add_row(ProgressBar(total=1.0, completed=share, width=min(60, self.console.width)))
-        rows.add_row(Text(f"{share:4.0%}  {line}"))
+        rows.add_row(Text(printable(f"{share:4.0%}  {line}")))
         if self.last_grid:
             rows.add_row(Text(f"last grid: {printable(self.last_grid)}", style="dim"))
         self._live.update(rows, refresh=True)

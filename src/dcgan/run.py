@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,10 +15,16 @@ from dcgan.config import Config
 from dcgan.errors import InputError, nearest, printable
 from dcgan.files import append_lines, load_yaml, sync_file, sync_folder, to_yaml, write_atomically
 from dcgan.images import grid, save_gif, save_png
+from dcgan.reading import is_integer, open_regular, parse_json, read_json
 
 GIF_FRAMES = 100
 UNBEGUN = {"lock", "samples", "data.json", "data.json.partial", "config.yaml.partial"}
 """All that can be in a folder whose making was cut short before config.yaml: nothing is lost by making it anew."""
+LARGEST_GRID, GRID_MODES = 4_000_000, ("L", "RGB", "RGBA")
+"""Pixels of a frame of the animation: 5×5 images of 256×256 have 1.7 million."""
+LARGEST_DATA_JSON = 32 * 2**20
+LARGEST_LOG, LARGEST_READ, LONGEST_LINE = 256 * 2**20, 32 * 2**20, 2**16
+"""Bytes of a file of JSON lines that is gone through, of one that is read into memory, and of one line."""
 
 
 @dataclass(frozen=True)
@@ -38,15 +46,17 @@ class Run:
         try:
             path.mkdir(parents=True, exist_ok=True)
             if not is_free(path):
-                raise InputError(f"{path}: exists already and is not empty; name another --out, or --resume it")
+                raise InputError(
+                    f"{printable(path)}: exists already and is not empty; name another --out, or --resume it"
+                )
             (path / "samples").mkdir(exist_ok=True)
             write_atomically(path / "data.json", json.dumps(data, indent=2).encode())
             write_atomically(path / "config.yaml", to_yaml(config.to_dict()).encode())
             sync_folder(path.parent)
         except FileExistsError as error:
-            raise InputError(f"{path}: exists already and is not a folder; name another --out") from error
+            raise InputError(f"{printable(path)}: exists already and is not a folder; name another --out") from error
         except OSError as error:
-            raise InputError(f"{path}: cannot be written ({error.strerror}); name another --out") from error
+            raise InputError(f"{printable(path)}: cannot be written ({error.strerror}); name another --out") from error
         return cls(path)
 
     @classmethod
@@ -55,9 +65,9 @@ class Run:
         path = Path(path)
         if not path.is_dir():
             siblings = [p.name for p in path.parent.iterdir()] if path.parent.is_dir() else []
-            raise InputError(f"{path}: no such run directory{nearest(path.name, siblings)}")
+            raise InputError(f"{printable(path)}: no such run directory{nearest(path.name, siblings)}")
         if not (path / "config.yaml").is_file():
-            raise InputError(f"{path}: not a run directory (no config.yaml in it)")
+            raise InputError(f"{printable(path)}: not a run directory (no config.yaml in it)")
         return cls(path)
 
     @property
@@ -68,15 +78,34 @@ class Run:
     @property
     def data(self) -> dict[str, Any]:
         """What was known of the data: source, shape, classes, skipped images, the key of the pack."""
-        try:
-            return json.loads((self.path / "data.json").read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            raise InputError(f"{self.path / 'data.json'}: cannot be read ({error})") from error
+        path = self.path / "data.json"
+        values = read_json(path, LARGEST_DATA_JSON)
+        rows = values.get("left_out", []) if isinstance(values, dict) else None
+        if not isinstance(rows, list) or not all(is_integer(row, 0, 2**40) for row in rows):
+            raise InputError(f"{printable(path)}: is damaged: what is known of the data is not what a run writes")
+        return values
 
     @property
     def checkpoints(self) -> Path:
         """The folder of its checkpoints."""
         return self.path / "checkpoints"
+
+    def require_no_links(self) -> None:
+        """Raise InputError if a link is anywhere in it: a command that adds to a run writes into the run alone."""
+        folders = [self.path]
+        while folders:
+            try:
+                entries = sorted(os.scandir(folders.pop()), key=lambda entry: entry.name)
+            except OSError as error:
+                raise InputError(f"{self}: cannot be read ({error.strerror})") from error
+            for entry in entries:
+                if entry.is_symlink():
+                    raise InputError(
+                        f"{printable(entry.path)}: is a link, and what a run adds is written into the run alone; "
+                        "put what it stands for in its place"
+                    )
+                if entry.is_dir():
+                    folders.append(Path(entry.path))
 
     def metrics(self) -> list[dict[str, Any]]:
         """The lines of metrics.jsonl; one that a crash cut short is left out."""
@@ -92,20 +121,27 @@ class Run:
 
     def evaluations(self) -> list[dict[str, Any]]:
         """The lines of evaluation.jsonl: the scores of `dcgan evaluate`, as `evaluation.scores.Score` writes them."""
-        return self._read("evaluation.jsonl")
+        return self._read("evaluation.jsonl", "metric")
 
-    def _read(self, name: str) -> list[dict[str, Any]]:
-        records = []
-        try:
-            lines = (self.path / name).read_text(encoding="utf-8").splitlines()
-        except FileNotFoundError:
-            return []
-        for line in lines:
-            try:
-                records.append(json.loads(line))
-            except ValueError:
-                continue
-        return records
+    def _read(self, name: str, key: str = "step") -> list[dict[str, Any]]:
+        return [record for _, record in self._lines(name, LARGEST_READ) if key in record]
+
+    def _lines(self, name: str, most: int) -> Iterator[tuple[bytes, dict[str, Any]]]:
+        """Each line with what it says, but for those that are no record: a crash may have cut one short.
+
+        One at a time, however long the file is. InputError for something else than a file of lines.
+        """
+        path = self.path / name
+        if not path.exists():
+            return
+        with open_regular(path, most) as file:
+            while line := file.readline(LONGEST_LINE):
+                try:
+                    record = parse_json(line.decode("utf-8"))
+                except ValueError:
+                    continue
+                if isinstance(record, dict) and is_integer(record.get("step", 0)):
+                    yield line, record
 
     def log(self, record: dict[str, Any]) -> None:
         """Append one line to metrics.jsonl; `sync_log` makes sure of it."""
@@ -125,8 +161,12 @@ class Run:
 
     def rewind(self, step: int) -> None:
         """Forget the lines of metrics.jsonl after `step`: a resume logs them again."""
-        lines = [json.dumps(record) + "\n" for record in self.metrics() if record["step"] <= step]
-        write_atomically(self.path / "metrics.jsonl", "".join(lines).encode())
+        lines = [
+            line.rstrip(b"\n") + b"\n"
+            for line, record in self._lines("metrics.jsonl", LARGEST_LOG)
+            if record.get("step", step + 1) <= step
+        ]
+        write_atomically(self.path / "metrics.jsonl", b"".join(lines))
 
     def save_grid(self, images: np.ndarray, columns: int, shown: int) -> Path:
         """Write samples/<images shown>.png."""
@@ -141,24 +181,33 @@ class Run:
         save_png(folder / f"{batches}.png", grid(images[:25], 5))
 
     def save_animation(self) -> Path | None:
-        """Write samples/progress.gif from the grids so far, if there are two or more."""
-        from PIL import Image
-
+        """Write samples/progress.gif from the grids so far, if there are two or more of one size."""
         paths = sorted((self.path / "samples").glob("*.png"))
-        if len(paths) < 2:
-            return None
         chosen = sorted({round(i) for i in np.linspace(0, len(paths) - 1, min(len(paths), GIF_FRAMES))})
-        frames = []
-        for index in chosen:
-            with Image.open(paths[index]) as image:
-                pixels = np.asarray(image)
-            frames.append(pixels[..., None] if pixels.ndim == 2 else pixels)
+        frames = [frame for index in chosen if (frame := _grid_in(paths[index])) is not None]
+        frames = [frame for frame in frames if frame.shape == frames[-1].shape]
+        if len(frames) < 2:
+            return None
         target = self.path / "samples" / "progress.gif"
         save_gif(target, frames)
         return target
 
     def __str__(self) -> str:
         return printable(self.path)
+
+
+def _grid_in(path: Path) -> np.ndarray | None:
+    """A grid as (H, W, C); None for what is none of ours."""
+    from dcgan.data.decode import BadImage, open_image
+
+    try:
+        with open_image(path) as image:
+            if image.format != "PNG" or image.width * image.height > LARGEST_GRID or image.mode not in GRID_MODES:
+                return None
+            pixels = np.asarray(image)
+    except (BadImage, OSError, ValueError, SyntaxError):
+        return None
+    return pixels[..., None] if pixels.ndim == 2 else pixels
 
 
 def default_path(source: str, preset: str, parent: Path = Path("runs")) -> Path:

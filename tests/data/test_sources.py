@@ -2,12 +2,14 @@
 
 import os
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 
-from dcgan.data.sources import find_source
+from dcgan.data.sources import find_source, find_source_of_run
 from dcgan.errors import InputError
-from tests.data.samples import png, write_folder, write_tar, write_zip
+from tests.data.samples import png, write_folder, write_idx, write_tar, write_zip
 
 
 @pytest.mark.parametrize("suffix", ["zip", "tar", "tar.gz", "tgz", "tar.bz2", "tar.xz"])
@@ -70,3 +72,16 @@ def test_a_known_name_is_a_path_only_with_a_separator(tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("USERPROFILE", str(tmp_path))
     assert len(find_source("~/digits")) == 1
+
+
+def test_a_run_does_not_say_where_to_download_to(tmp_path, monkeypatch):
+    fetched = []
+    monkeypatch.setattr("dcgan.data.named.fetch", lambda name, root, split: fetched.append(root))
+    monkeypatch.setenv("DCGAN_DATA", str(tmp_path / "mine"))
+    with pytest.raises(InputError, match="its download did not bring it"):
+        find_source_of_run("mnist", str(tmp_path / "theirs"))
+    assert fetched == [tmp_path / "mine"]
+    images = write_idx(tmp_path / "theirs" / "mnist")
+    found: Any = find_source_of_run("mnist", str(tmp_path / "theirs"))
+    assert np.array_equal(found.images, images)
+    assert fetched == [tmp_path / "mine"]

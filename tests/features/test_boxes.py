@@ -54,7 +54,7 @@ def test_masks_are_the_unions_of_the_boxes():
         (GOOD | {"seed": "0"}, "seed: '0'"),
         (GOOD | {"class": 1.5}, "class: 1.5"),
         (GOOD | {"truncation": 0}, "truncation: 0"),
-        (GOOD | {"truncation": float("nan")}, "truncation: nan"),
+        (GOOD | {"truncation": float("nan")}, "NaN is no number"),
         (GOOD | {"boxes": []}, "one box or more"),
         (GOOD | {"boxes": {}}, "one box or more"),
         (GOOD | {"boxes": [3]}, "boxes[0]: wants sample, top"),

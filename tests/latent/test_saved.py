@@ -74,8 +74,8 @@ def test_a_concept_from_a_file(tmp_path: Path, generator: Generator, capsys: pyt
         ({"format": "other"}, "not a file of dcgan latent project"),
         ({"images": []}, "a z of 5 finite numbers"),
         ({"images": [{"z": [0.0] * 4, "label": None}]}, "a z of 5 finite numbers"),
-        ({"images": [{"z": [0.0] * 4 + [1e999], "label": None}]}, "a z of 5 finite numbers"),
-        ({"images": [{"z": "text", "label": None}]}, "not a file of"),
+        ({"images": [{"z": [0.0] * 4 + [1e999], "label": None}]}, "Infinity is no number"),
+        ({"images": [{"z": "text", "label": None}]}, "a z of 5 finite numbers"),
         ({"images": 3}, "not a file of"),
         ({"images": [{}]}, "not a file of"),
     ],
@@ -89,7 +89,7 @@ def test_other_content_is_refused(tmp_path: Path, generator: Generator, changes:
 @pytest.mark.parametrize("content", [b"", b"[1]", b"\xff\xfe", b"[" * 100_000, b"null"])
 def test_files_that_are_something_else(tmp_path: Path, generator: Generator, content: bytes) -> None:
     (tmp_path / "a.json").write_bytes(content)
-    with pytest.raises(InputError, match=r"a.json: not a file of dcgan latent project"):
+    with pytest.raises(InputError, match=r"a.json: (not a file of dcgan latent project|not valid JSON|is not text)"):
         read_projection(tmp_path / "a.json", generator)
 
 

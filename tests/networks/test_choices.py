@@ -8,6 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from dcgan.config import Config
+from dcgan.errors import InputError
 from dcgan.files import read_tensors, write_tensors
 from dcgan.networks import build_discriminator, build_generator
 from dcgan.networks.convolutions import UpsampleConv
@@ -154,3 +156,27 @@ def test_spectral_norm_survives_a_copy_a_file_and_the_memory_layout(tmp_path):
     other = build_discriminator(settings(discriminator_norm="spectral")).to(memory_format=torch.channels_last).eval()
     other.load_state_dict(read_tensors(tmp_path / "x")[0])
     assert torch.equal(other(images), expected)
+
+
+@pytest.mark.parametrize("build", [build_generator, build_discriminator])
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"image_size": 64, "width": 1024},
+        {"image_size": 256, "width": 64, "classes": 2000, "conditional": True, "condition": "concat"},
+    ],
+)
+def test_networks_that_are_too_large_are_refused_before_they_are_made(build, settings):
+    config = Config().replace(channels=3, **settings).network
+    with pytest.raises(InputError, match="too large: at most 268,435,456 and 1,073,741,824"):
+        build(config)
+
+
+@pytest.mark.parametrize("build", [build_generator, build_discriminator])
+def test_counting_weights_takes_no_random_numbers(build):
+    config = Config().replace(image_size=16, channels=1).network
+    torch.manual_seed(0)
+    one = build(config)
+    torch.manual_seed(0)
+    other = type(one)(config)
+    assert all(torch.equal(a, b) for a, b in zip(one.state_dict().values(), other.state_dict().values(), strict=True))

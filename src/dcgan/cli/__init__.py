@@ -6,6 +6,7 @@ import sys
 import traceback
 from collections.abc import Iterable, Sequence
 from importlib import import_module
+from typing import TextIO
 
 from dcgan import distributed
 from dcgan.errors import InputError, TrainingError, nearest, printable
@@ -90,7 +91,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         _complain(str(error))
         return FAILURE
     except Exception as error:  # a mistake of ours: the traceback is what a report of it needs
-        traceback.print_exc()
+        say(traceback.format_exc().rstrip(), sys.stderr)
         _complain(str(error) or type(error).__name__)
         return FAILURE
 
@@ -107,10 +108,14 @@ def _show_examples(command: str) -> None:
 
 
 def _complain(message: str) -> int:
-    lines = "\n".join(printable(line) for line in message.splitlines())
     who = "dcgan" if distributed.is_main() else f"dcgan (process {distributed.rank()})"
-    print(f"{who}: error: {lines}", file=sys.stderr)
+    say(f"{who}: error: {message}", sys.stderr)
     return WRONG_INPUT
+
+
+def say(text: object, stream: TextIO | None = None) -> None:
+    """Print lines with what could drive a terminal escaped: names of files are data."""
+    print("\n".join(printable(line) for line in str(text).split("\n")), file=stream)
 
 
 def _listed(names: Iterable[str]) -> str:

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import tyro
 
-from dcgan.cli import DONE
+from dcgan.cli import DONE, say
 from dcgan.errors import InputError, printable
 from dcgan.progress import Display
 
@@ -66,13 +66,13 @@ def run(arguments: Sequence[str]) -> int:
         groups = copies(source, packed, duplicates(packed, agrees=options.agreement, counter=counter))
     more = sum(map(len, groups)) - len(groups)
     skipped = f"; {len(packed.skipped):,} could not be read" if packed.skipped else ""
-    print(f"{len(packed.images):,} images: {len(groups):,} groups with {more:,} duplicates{skipped}")
+    say(f"{len(packed.images):,} images: {len(groups):,} groups with {more:,} duplicates{skipped}")
     try:
         if options.out:
             write_report(options.out, packed, groups, {"agreement": options.agreement})
-            print(f"{printable(options.out)}: groups.json, duplicates.txt and pages of pictures")
+            say(f"{printable(options.out)}: groups.json, duplicates.txt and pages of pictures")
         if options.move_to:
-            print(f"{printable(options.move_to)}: {move_aside(source, groups, options.move_to):,} files moved there")
+            say(f"{printable(options.move_to)}: {move_aside(source, groups, options.move_to):,} files moved there")
     except OSError as error:
         raise InputError(f"{printable(error.filename)}: cannot be written ({error.strerror})") from error
     return DONE

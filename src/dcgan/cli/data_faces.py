@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 
 import tyro
 
-from dcgan.cli import DONE
+from dcgan.cli import DONE, say
 from dcgan.errors import InputError, printable
 from dcgan.progress import Display
 
@@ -61,6 +61,6 @@ def run(arguments: Sequence[str]) -> int:
             found = cut_faces(source, options.out, cut, display.counter("looking at"))
     except OSError as error:
         raise InputError(f"{printable(options.out)}: cannot be written ({error.strerror})") from error
-    print(found)
-    print(f"{printable(options.out)}: the faces and faces.json; next:\n  dcgan train {printable(options.out)}")
+    say(found)
+    say(f"{printable(options.out)}: the faces and faces.json; next:\n  dcgan train {printable(options.out)}")
     return DONE

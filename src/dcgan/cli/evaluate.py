@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import tyro
 
 from dcgan import distributed
-from dcgan.cli import DONE
+from dcgan.cli import DONE, say
 from dcgan.errors import printable
 
 if TYPE_CHECKING:
@@ -83,7 +83,7 @@ def run(arguments: Sequence[str]) -> int:
         json=options.json,
     )
     if distributed.is_main():
-        print(table(scores))
+        say(table(scores))
     return DONE
 
 

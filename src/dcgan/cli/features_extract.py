@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 
 import tyro
 
-from dcgan.cli import DONE
+from dcgan.cli import DONE, say
 from dcgan.errors import InputError
 
 
@@ -52,5 +52,5 @@ def run(arguments: Sequence[str]) -> int:
         precision=options.precision,
         device=options.device,
     )
-    print(f"{options.out}: {shape[1]:,} features of {shape[0]:,} images")
+    say(f"{options.out}: {shape[1]:,} features of {shape[0]:,} images")
     return DONE

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
-from dcgan.cli import DONE
+from dcgan.cli import DONE, say
 from dcgan.errors import InputError, printable
 
 if TYPE_CHECKING:
@@ -114,14 +114,14 @@ def run(arguments: Sequence[str]) -> int:
         raise InputError(f"{options.out}: cannot be written ({error.strerror})") from error
     if options.save_run:
         save_run(found.edited, options.run, options.save_run)
-        print(f"{printable(options.save_run)}: the generator without the maps")
+        say(f"{printable(options.save_run)}: the generator without the maps")
     told = found.forgetting
-    print(
+    say(
         f"{printable(options.out)}: {len(told.maps)} of {len(told.weights)} maps dropped, by {told.places:,} places in "
         f"{told.images:,} samples ({told.accuracy:.0%} told apart)"
     )
     if found.measured:
-        print(table(found.measured))
+        say(table(found.measured))
     return DONE
 
 

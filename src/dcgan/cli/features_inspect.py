@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 
 import tyro
 
-from dcgan.cli import DONE
+from dcgan.cli import DONE, say
 from dcgan.errors import InputError, printable
 
 
@@ -80,7 +80,7 @@ def run(arguments: Sequence[str]) -> int:
         raise InputError(f"{options.out}: cannot be written ({error.strerror})") from error
     seen = f"receptive fields of {found.field.size[0]}x{found.field.size[1]}"
     told = f", told {found.labels}" if found.labels else ""
-    print(
+    say(
         f"{printable(options.out)}: convolution {found.layer} ({seen}), the {options.top} strongest of "
         f"{found.looked_at:,} images{told}; left: untrained (seed {found.seed})"
     )

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
-from dcgan.cli import DONE
+from dcgan.cli import DONE, say
 from dcgan.errors import InputError, printable
 
 if TYPE_CHECKING:
@@ -94,7 +94,7 @@ def run(arguments: Sequence[str]) -> int:
         precision=options.precision,
         device=options.device,
     )
-    print(table(result))
+    say(table(result))
     if options.json:
         write_atomically(options.json, json.dumps(result.to_dict(), indent=2).encode())
     return DONE

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import tyro
 
-from dcgan.cli import DONE
+from dcgan.cli import DONE, say
 from dcgan.errors import printable
 
 
@@ -30,12 +30,12 @@ def run(arguments: Sequence[str]) -> int:
 
     imported = import_authors(options.folder, options.out)
     network, where = imported.config.network, printable(imported.run)
-    print(
+    say(
         f"{where}: the authors' networks ({imported.config.preset}, width {network.width}, {network.image_size} pixels)"
     )
-    print(f"mean output of D, {LOOKED_AT:,} images each:")
+    say(f"mean output of D, {LOOKED_AT:,} images each:")
     for name, outputs in (("as their code computes it", imported.outputs), ("kernels not flipped", imported.unflipped)):
-        print(f"  {name + ':':<26} D on its own samples {outputs.own:.3f}, on uniform noise {outputs.noise:.3f}")
-    print("what that says is in docs/authors.md")
-    print(f"next:\n  dcgan sample {where} -n 64 --out drawn.png")
+        say(f"  {name + ':':<26} D on its own samples {outputs.own:.3f}, on uniform noise {outputs.noise:.3f}")
+    say("what that says is in docs/authors.md")
+    say(f"next:\n  dcgan sample {where} -n 64 --out drawn.png")
     return DONE

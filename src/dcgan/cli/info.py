@@ -14,7 +14,7 @@ from typing import Annotated, Any
 import tyro
 
 import dcgan
-from dcgan.cli import DONE
+from dcgan.cli import DONE, say
 
 PACKAGES = ("torch", "torchvision", "numpy", "pillow", "safetensors", "tensorboard", "scipy", "lmdb", "torch-fidelity")
 
@@ -30,12 +30,12 @@ def run(arguments: Sequence[str]) -> int:
     options = tyro.cli(tyro.conf.FlagCreatePairsOff[InfoOptions], prog="dcgan info", args=arguments)
     facts = gather()
     if options.as_json:
-        print(json.dumps(facts, indent=2))
+        say(json.dumps(facts, indent=2))
         return DONE
     for name, value in facts.items():
         if isinstance(value, dict):
             value = ", ".join(f"{key} {text or 'not installed'}" for key, text in value.items())
-        print(f"{name:<18} {value}")
+        say(f"{name:<18} {value}")
     return DONE
 
 

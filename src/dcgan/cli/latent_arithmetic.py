@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
-from dcgan.cli import DONE
+from dcgan.cli import DONE, say
 from dcgan.errors import InputError, printable
 
 if TYPE_CHECKING:
@@ -100,7 +100,7 @@ def run(arguments: Sequence[str]) -> int:
             "trials": claim.record() if claim else None,
         }
         write_json(options.json, record)
-    print(f"{options.out}: samples of A, B and C, their means, and the result amid its neighbours; below, with pixels")
+    say(f"{options.out}: samples of A, B and C, their means, and the result amid its neighbours; below, with pixels")
     return DONE
 
 

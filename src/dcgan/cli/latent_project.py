@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 
 import tyro
 
-from dcgan.cli import DONE
+from dcgan.cli import DONE, say
 from dcgan.errors import InputError, printable
 
 
@@ -92,5 +92,5 @@ def run(arguments: Sequence[str]) -> int:
             "images": [one.record(str(path)) for path, one in zip(options.images, found, strict=True)],
         }
         write_json(options.json, record)
-    print(f"{options.out}: the picture, what was found, and the other restarts")
+    say(f"{options.out}: the picture, what was found, and the other restarts")
     return DONE

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
-from dcgan.cli import DONE
+from dcgan.cli import DONE, say
 from dcgan.errors import InputError, printable
 
 if TYPE_CHECKING:
@@ -91,8 +91,8 @@ def run(arguments: Sequence[str]) -> int:
             display.say(f"of it: {labelled.reliability}")
     if options.save_direction:
         write_direction(options.save_direction, found)
-        print(f"{options.save_direction}: the direction")
-    print(f"{options.out}: samples {', '.join(map(str, turned.numbers))}, {options.steps} steps each")
+        say(f"{options.save_direction}: the direction")
+    say(f"{options.out}: samples {', '.join(map(str, turned.numbers))}, {options.steps} steps each")
     return DONE
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
-from dcgan.cli import DONE
+from dcgan.cli import DONE, say
 from dcgan.errors import InputError, printable
 
 if TYPE_CHECKING:
@@ -81,8 +81,8 @@ def run(arguments: Sequence[str]) -> int:
             _write_json(options, walked, smoothness)
     except OSError as error:
         raise InputError(f"{printable(error.filename or options.out)}: cannot be written ({error.strerror})") from error
-    print(f"{printable(options.out)}: {len(walked.frames)} paths of {options.steps} frames")
-    print(describe(smoothness))
+    say(f"{printable(options.out)}: {len(walked.frames)} paths of {options.steps} frames")
+    say(describe(smoothness))
     return DONE
 
 

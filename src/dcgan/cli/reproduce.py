@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 
 import tyro
 
-from dcgan.cli import DONE, INTERRUPTED
+from dcgan.cli import DONE, INTERRUPTED, say
 from dcgan.errors import InputError, printable
 from dcgan.reproduce import NAMES, find_name, reproduce
 
@@ -85,13 +85,13 @@ def run(arguments: Sequence[str]) -> int:
     except KeyboardInterrupt as interrupt:
         if getattr(interrupt, "run", None) is None:
             raise
-        print("stopped and saved; the same command goes on")
+        say("stopped and saved; the same command goes on")
         return INTERRUPTED
-    print(f"\n{done.experiment.title} ({done.scale})\n{done.table()}")
+    say(f"\n{done.experiment.title} ({done.scale})\n{done.table()}")
     for note in done.outcome.notes:
-        print(f"- {printable(note)}")
+        say(f"- {printable(note)}")
     written = [f"{options.name}.md", f"{options.name}.json", *(path.name for path in done.files.values())]
-    print(f"{printable(done.out)}: {', '.join(written)}")
+    say(f"{printable(done.out)}: {', '.join(written)}")
     return DONE
 
 

@@ -15,7 +15,7 @@ import numpy as np
 import tyro
 
 from dcgan import distributed
-from dcgan.cli import DONE
+from dcgan.cli import DONE, say
 from dcgan.errors import InputError
 from dcgan.images import grid, save_png, to_pil
 
@@ -68,7 +68,7 @@ def _draw(options: SampleOptions) -> int:
     except OSError as error:
         raise InputError(f"{options.out}: cannot be written ({error.strerror})") from error
     if distributed.is_main():
-        print(f"{options.out}: {options.n:,} images of {config.size[0]}x{config.size[1]}")
+        say(f"{options.out}: {options.n:,} images of {config.size[0]}x{config.size[1]}")
     return DONE
 
 

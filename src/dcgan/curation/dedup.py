@@ -21,6 +21,7 @@ from dcgan.curation.registration import agreement
 from dcgan.data.cache import default_cache
 from dcgan.data.pack import Pack, Progress
 from dcgan.files import write_atomically
+from dcgan.reading import is_integer, is_number, parse_json, read_text
 
 RECIPE = 1
 AGREES = 0.94
@@ -28,6 +29,8 @@ AGREES = 0.94
 ROUNDS = 4
 """How often what is left of a group is asked for duplicates of its first image, before it is left alone."""
 PAIRS_AT_ONCE = 2048
+LARGEST_FOUND = 32 * 2**20
+"""Bytes of what is kept of it."""
 Counter = Callable[[str], Progress]
 
 
@@ -61,8 +64,18 @@ class Duplicates:
 
     @classmethod
     def from_json(cls, text: str) -> Duplicates:
-        values = json.loads(text)
-        return cls(values["images"], tuple(Group(*map(tuple, group)) for group in values["groups"]))
+        """What `to_json` wrote. Raises ValueError, KeyError or TypeError for something else."""
+        values = parse_json(text)
+        groups = tuple(Group(*map(tuple, group)) for group in values["groups"])
+        rows = [row for group in groups for row in group.members]
+        if not is_integer(values["images"]) or not all(is_integer(row, 0, values["images"] - 1) for row in rows):
+            raise ValueError("rows of no image")
+        for group in groups:
+            if not len(group.members) == len(group.agreement) == len(group.bits) or len(group.members) < 2:
+                raise ValueError("a group of different lengths")
+            if not all(map(is_number, (*group.agreement, *group.bits))):
+                raise ValueError("an agreement that is no number")
+        return cls(values["images"], groups)
 
 
 def duplicates(
@@ -72,9 +85,12 @@ def duplicates(
     key = hashlib.sha256(repr((pack.key, RECIPE, agrees)).encode()).hexdigest()[:32]
     path = (cache or default_cache()) / "duplicates" / f"{key}.json"
     try:
-        return Duplicates.from_json(path.read_text("utf-8"))
-    except (OSError, ValueError, KeyError, TypeError):  # not there, or damaged: found anew
-        found = find_duplicates(pack.images, agrees=agrees, counter=counter)
+        found = Duplicates.from_json(read_text(path, LARGEST_FOUND))
+        if found.images == len(pack.images):
+            return found
+    except (ValueError, KeyError, TypeError):  # not there, or damaged: found anew
+        pass
+    found = find_duplicates(pack.images, agrees=agrees, counter=counter)
     path.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(path, found.to_json().encode())
     return found

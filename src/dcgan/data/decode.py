@@ -6,8 +6,10 @@ which the packer counts and lists.
 
 from __future__ import annotations
 
+import contextlib
 import io
 import stat
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -26,10 +28,14 @@ from PIL import (
     WebPImagePlugin,
 )
 
+from dcgan.data.headers import excess
 from dcgan.data.patience import is_fleeting
 
-MAX_PIXELS = 100_000_000
-MAX_FILE_BYTES = 256 * 2**20
+MAX_PIXELS = 2**26
+"""Of one picture; half as many of 16 or 32 bits. With transparency each takes 12 bytes on the way, else less."""
+LARGE_PIXELS = 4_000_000
+"""Beyond that, pictures are decoded one after the other, however many threads there are."""
+MAX_FILE_BYTES = 128 * 2**20
 RESAMPLING = {
     "lanczos": Image.Resampling.LANCZOS,
     "bicubic": Image.Resampling.BICUBIC,
@@ -52,6 +58,7 @@ _FORMATS = tuple(
 )
 _MODES = {1: "L", 3: "RGB", 4: "RGBA"}
 _ORIENTATION = 0x0112
+_one_large_at_a_time = threading.Lock()
 
 
 class BadImage(Exception):
@@ -72,6 +79,10 @@ def open_image(file: Path | bytes) -> Image.Image:
     else:
         length = len(file)
     check_file_size(length)
+    with file.open("rb") if isinstance(file, Path) else io.BytesIO(file) as stream:
+        problem = excess(stream, length, MAX_PIXELS)
+    if problem:
+        raise BadImage(problem)
     try:
         image = Image.open(file if isinstance(file, Path) else io.BytesIO(file), formats=_FORMATS)
     except UnidentifiedImageError:
@@ -82,9 +93,10 @@ def open_image(file: Path | bytes) -> Image.Image:
         if isinstance(error, OSError) and error.errno is not None:
             raise  # the disk's answer, not the picture's
         raise BadImage(_reason(error)) from None
-    if image.width * image.height > MAX_PIXELS:
+    most = MAX_PIXELS // 2 if _is_deep(image) else MAX_PIXELS
+    if image.width * image.height > most:
         image.close()
-        raise BadImage(_too_large())
+        raise BadImage(_too_large(most))
     return image
 
 
@@ -114,11 +126,12 @@ def decode(image: Image.Image, size: tuple[int, int], channels: int, resample: s
         # libjpeg can decode at 1/2, 1/4 or 1/8. Twice the target is left for the filter below to average.
         wanted = (2 * height, 2 * width) if _on_its_side(image) else (2 * width, 2 * height)
         image.draft(None, wanted)
-        image.load()
-        if _orientation(image) != 1:
-            ImageOps.exif_transpose(image, in_place=True)
-        image = _in_mode(image, _MODES[channels])
-        image = ImageOps.fit(image, (width, height), method=RESAMPLING[resample])
+        with _one_large_at_a_time if image.width * image.height > LARGE_PIXELS else contextlib.nullcontext():
+            image.load()
+            if _orientation(image) != 1:
+                ImageOps.exif_transpose(image, in_place=True)
+            image = _in_mode(image, _MODES[channels])
+            image = ImageOps.fit(image, (width, height), method=RESAMPLING[resample])
     except BadImage:
         raise
     except Exception as error:  # decoders raise SyntaxError, struct.error, IndexError, …
@@ -144,7 +157,7 @@ def _on_its_side(image: Image.Image) -> bool:
 
 
 def _in_mode(image: Image.Image, mode: str) -> Image.Image:
-    if image.mode in ("I", "F") or image.mode.startswith("I;16"):
+    if _is_deep(image):
         image = _eight_bits(image)
     if image.has_transparency_data:
         image = image.convert("RGBA")  # palettes, colour keys and grey + alpha alike
@@ -168,9 +181,13 @@ def _eight_bits(image: Image.Image) -> Image.Image:
     return Image.fromarray(grey.astype(np.uint8))
 
 
-def _too_large() -> str:
-    return f"more than {MAX_PIXELS / 1e6:.3g} million pixels"
+def _is_deep(image: Image.Image) -> bool:
+    return image.mode in ("I", "F") or image.mode.startswith("I;16")
+
+
+def _too_large(most: int = MAX_PIXELS) -> str:
+    return f"more than {most / 1e6:.3g} million pixels"
 
 
 def _reason(error: Exception) -> str:
-    return str(error) or type(error).__name__
+    return str(error)[:300] or type(error).__name__

@@ -5,19 +5,23 @@ A file that is broken or hostile ends as an `InputError`.
 
 from __future__ import annotations
 
-import gzip
+import lzma
 import math
 import zlib
 from pathlib import Path
-from typing import IO, cast
+from typing import IO
 
 import numpy as np
 
 from dcgan.data.source import ArraySource, Source, Split, array_source, slug
+from dcgan.data.streams import open_stream
 from dcgan.errors import InputError, printable
+from dcgan.reading import size_text
 
 _SPLITS = {"train": "train", "test": "t10k"}
 _GZIP_RATIO = 1032  # deflate cannot do better: a header that promises more lies
+LARGEST = 2**30
+"""Bytes of an array: EMNIST's largest has half of that."""
 
 
 def idx_folder(path: Path, split: Split) -> Source | None:
@@ -68,7 +72,7 @@ def is_idx(path: Path) -> bool:
     try:
         with _open_idx(path) as stream:
             magic = stream.read(4)
-    except (OSError, EOFError, zlib.error):
+    except (OSError, EOFError, ValueError, zlib.error, lzma.LZMAError):
         return False
     return len(magic) == 4 and magic[:3] == b"\0\0\x08" and 1 <= magic[3] <= 4
 
@@ -85,10 +89,12 @@ def read_idx(path: Path) -> np.ndarray:
             count = math.prod(shape)
             if len(shape) < magic[3] or count == 0 or count > _GZIP_RATIO * path.stat().st_size:
                 raise InputError(f"{printable(path)} is damaged: its header says shape {shape}")
+            if count > LARGEST:
+                raise InputError(f"{printable(path)} holds an array of more than {size_text(LARGEST)}: {shape}")
             content = bytearray()
             while chunk := stream.read(min(2**20, count + 1 - len(content))):
                 content += chunk
-    except (OSError, EOFError, zlib.error) as error:
+    except (OSError, EOFError, zlib.error, lzma.LZMAError) as error:
         raise InputError(f"cannot read {printable(path)}: {error}; it may be truncated") from error
     if len(content) != count:
         more = "more" if len(content) > count else f"only {len(content)}"
@@ -97,6 +103,4 @@ def read_idx(path: Path) -> np.ndarray:
 
 
 def _open_idx(path: Path) -> IO[bytes]:
-    with path.open("rb") as file:
-        zipped = file.read(2) == b"\x1f\x8b"
-    return cast(IO[bytes], gzip.open(path)) if zipped else path.open("rb")
+    return open_stream(path, _GZIP_RATIO)

@@ -9,7 +9,6 @@ import hashlib
 import lzma
 import os
 import struct
-import tarfile
 import zipfile
 import zlib
 from abc import ABC, abstractmethod
@@ -25,13 +24,19 @@ from dcgan.data import decode
 from dcgan.data.decode import BadImage, check_file_size, open_image
 from dcgan.data.patience import is_fleeting
 from dcgan.data.source import Item, describe, slug
+from dcgan.data.streams import MOST_FILES, MOST_RATIO, DamagedTar, members, open_stream
 from dcgan.errors import InputError, printable
 
 EXTENSIONS = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif")
-UNREADABLE = (  # what zipfile and tarfile raise for damaged archives
-    *(OSError, EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipFile, tarfile.TarError),
-    *(NotImplementedError, struct.error, UnicodeDecodeError, OverflowError),
+UNREADABLE = (  # what zipfile and the decoders raise for damaged archives
+    *(OSError, EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipFile, DamagedTar),
+    *(NotImplementedError, struct.error, UnicodeDecodeError, OverflowError, RuntimeError),
 )
+LARGEST_DIRECTORY = 256 * 2**20
+"""Bytes of a zip's list of members."""
+_END = 22
+_METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2)  # LZMA's take memory on the word of the file
+_RATIO_FROM = 2**20
 
 
 @dataclass(frozen=True)
@@ -119,13 +124,12 @@ class TarSource(_Listing):
 
     def items(self) -> Iterator[Item]:
         labels = dict(zip(self.names, self.labels, strict=True))
-        with tarfile.open(self.path, "r|*") as archive:
-            for member in archive:
-                label = labels.pop(member.name, None) if member.isreg() else None
+        with open_stream(self.path) as stream:
+            for member in members(stream):
+                label = labels.pop(member.name, None)
                 if label is None:
                     continue
-                stream = archive.extractfile(member) if member.size <= decode.MAX_FILE_BYTES else None
-                content = stream.read() if stream else b""
+                content = member.read() if member.size <= decode.MAX_FILE_BYTES else b""
                 yield Item(member.name, label, partial(_load_bytes, content, member.size), len(content))
 
 
@@ -136,18 +140,22 @@ def folder_source(path: Path) -> FolderSource:
 
 def zip_source(path: Path) -> ZipSource:
     """Every picture in a zip; classes as in a folder."""
+    check_directory(path)
     with zipfile.ZipFile(path) as archive:
-        names = [member.filename for member in archive.infolist() if not member.is_dir()]
+        names = [member.filename for member in archive.infolist() if not member.filename.endswith("/")]
+        if sum(member.compress_size for member in archive.infolist()) > path.stat().st_size:
+            raise InputError("a bomb: its members lie over each other")
     return ZipSource(path, *_select(names, f"the zip {printable(path)}"))
 
 
 def tar_source(path: Path) -> TarSource:
     """Every picture in a tar, compressed or not; classes as in a folder. Links and devices are left out."""
     headers: dict[str, tuple[int, float]] = {}
-    with tarfile.open(path, "r|*") as archive:
-        for member in archive:
-            if member.isreg():
-                headers.setdefault(member.name, (member.size, member.mtime))
+    with open_stream(path) as stream:
+        for member in members(stream):
+            headers.setdefault(member.name, (member.size, member.mtime))
+            if len(headers) > MOST_FILES:
+                raise InputError(f"holds more than {MOST_FILES:,} files")
     names, labels, class_names = _select(headers, f"the tar {printable(path)}")
     return TarSource(path, names, labels, class_names, tuple(headers[name] for name in names))
 
@@ -228,15 +236,44 @@ def _classes(paths: Sequence[Sequence[str]]) -> tuple[tuple[int, ...], tuple[str
 def _load_zipped(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> Image.Image:
     if member.flag_bits & 1:
         raise BadImage("encrypted")
+    if member.compress_type not in _METHODS:
+        raise BadImage("compressed in a way that is not read here")
     check_file_size(member.file_size)
+    if member.file_size > max(_RATIO_FROM, MOST_RATIO * member.compress_size):
+        raise BadImage("a bomb: compressed more than a picture can be")
     try:
         with archive.open(member) as stream:
             content = stream.read(decode.MAX_FILE_BYTES + 1)  # the declared size may lie
-    except UNREADABLE as error:
+    except (*UNREADABLE, ValueError) as error:
         if isinstance(error, OSError) and is_fleeting(error):
             raise
         raise BadImage(reason(error)) from None
     return open_image(content)
+
+
+def check_directory(path: Path) -> None:
+    """Raise InputError if a zip has too many members, before Python makes an object of each.
+
+    Where the list of members begins and ends is found as `zipfile` does it.
+    """
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        first = max(0, size - _END - 2**16)
+        file.seek(first)
+        tail = file.read()
+        at = tail.rfind(b"PK\5\6")
+        if at < 0 or len(tail) < at + _END:
+            return  # no zip, as zipfile will say
+        length, end = int.from_bytes(tail[at + 12 : at + 16], "little"), first + at
+        if tail[max(0, at - 20) : at][:4] == b"PK\6\7":  # of more than 4 GiB, or 65,535 members
+            end -= 20 + 56
+            file.seek(max(0, end))
+            length = int.from_bytes(file.read(56)[40:48], "little")
+        if length > LARGEST_DIRECTORY:
+            raise InputError(f"a list of members of more than {LARGEST_DIRECTORY // 2**20} MiB")
+        file.seek(max(0, end - length))
+        if file.read(min(length, size)).count(b"PK\1\2") > MOST_FILES:
+            raise InputError(f"holds more than {MOST_FILES:,} files")
 
 
 def _load_bytes(content: bytes, size: int) -> Image.Image:

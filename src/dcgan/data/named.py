@@ -16,6 +16,7 @@ from pathlib import Path
 from dcgan.data.cache import default_data_root
 from dcgan.data.download import fetch, no_network
 from dcgan.data.idx import idx_source, images_file, read_idx
+from dcgan.data.listings import UNREADABLE, reason
 from dcgan.data.published import DIGIT_CLASSES, find_celeba, find_cifar10, find_lsun, find_svhn
 from dcgan.data.source import ArraySource, Source, Split, array_source
 from dcgan.errors import InputError, printable
@@ -97,8 +98,11 @@ def _on_disk(name: str, data_root: Path | None, split: Split) -> Source | None:
     finder = _FINDERS[name]
     for root in _roots(data_root):
         for folder in (root / name, root):
-            if folder.is_dir() and (found := finder(folder, split)) is not None:
-                return found
+            try:
+                if folder.is_dir() and (found := finder(folder, split)) is not None:
+                    return found
+            except UNREADABLE as error:
+                raise InputError(f"cannot read {name} in {printable(folder)}: {printable(reason(error))}") from error
     return None
 
 

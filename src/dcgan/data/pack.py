@@ -31,6 +31,7 @@ from dcgan.data.decode import GREY_MODES, RESAMPLING, BadImage, decode, upright_
 from dcgan.data.patience import DataLost, patiently
 from dcgan.data.source import ArraySource, Item, Source
 from dcgan.errors import InputError, printable
+from dcgan.reading import is_integer, read_bytes, read_json
 
 FORMAT = 1
 CHUNK_IMAGES = 16  # a task for one thread
@@ -40,6 +41,8 @@ CHUNK_BYTES = 16 * 2**20  # or fewer, when the items hold their files' bytes
 # 2,720, 512×512 870 and 1,670.
 THREADS_PAY_PIXELS = 96 * 96
 MAX_WORKERS = 8
+LARGEST_FACTS = 64 * 2**20
+"""Bytes of what lies beside the pixels, the names of pictures that were left out included."""
 Progress = Callable[[int, int], None]
 
 
@@ -144,21 +147,24 @@ def pack(
 def open_pack(folder: Path, fresh: bool) -> Pack | None:
     """The pack in a cache folder; None when there is none or it is damaged."""
     try:
-        facts = json.loads((folder / "pack.json").read_text("utf-8"))
+        facts = read_json(folder / "pack.json", LARGEST_FACTS)
         shape = tuple(facts["shape"])
-        class_names = tuple(facts["class_names"])
+        class_names = tuple(map(str, facts["class_names"]))
         skipped = tuple((str(name), str(reason)) for name, reason in facts["skipped"])
+        if len(shape) != 4 or not all(is_integer(side, 1, 2**40) for side in shape):
+            return None
         if facts["format"] != FORMAT or (folder / "images.bin").stat().st_size != math.prod(shape):
             return None
         labels = None
         if class_names:
-            labels = np.fromfile(folder / "labels.bin", "<i8").astype(np.int64, copy=False)
+            content = read_bytes(folder / "labels.bin", 8 * shape[0])
+            labels = np.frombuffer(content, "<i8").astype(np.int64)
             if labels.shape != shape[:1] or labels.min() < 0 or labels.max() >= len(class_names):
                 return None
         images = np.memmap(folder / "images.bin", np.uint8, "r", shape=shape)
         upscaled, source = int(facts["upscaled"]), str(facts["source"])
         left_out = tuple(map(int, facts.get("left_out", ())))
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, OverflowError):
         return None
     return Pack(images, labels, class_names, skipped, upscaled, folder.name, folder, source, fresh, left_out)
 

@@ -5,51 +5,75 @@
 
 from __future__ import annotations
 
-import functools
 import hashlib
+import io
+import struct
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from PIL import Image
 
-from dcgan.data.decode import open_image
+from dcgan.data.decode import check_file_size, open_image
 from dcgan.data.listings import FolderSource, ZipSource, folder_source, zip_source
+from dcgan.data.lmdb_file import LARGEST_FILE, DamagedDatabase, Database, Place, open_database
+from dcgan.data.pickles import NotInert, inert, uint8_array
 from dcgan.data.source import Item, Source, Split, array_source, describe
 from dcgan.errors import InputError, printable
+from dcgan.reading import is_integer, open_regular, read_bytes, read_text, size_text
 
 CIFAR10_CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 DIGIT_CLASSES = tuple("0123456789")
+LARGEST_BATCH, MOST_BATCHES = 2**26, 16
+"""Bytes of one of CIFAR-10's files, which have 31 million, and how many are read."""
+LARGEST_MAT, _COMPRESSED = 2**29, 15
+"""Bytes of SVHN's file and of what is in it, which are 182 and 225 million; MATLAB's number for compressed parts."""
+LARGEST_PARTITION = 2**24
+"""Bytes of CelebA's list of splits, which has 3 million."""
 
 
 def find_cifar10(folder: Path, split: Split) -> Source | None:
-    """CIFAR-10's binary version, or else its python version once its checksums are right."""
+    """CIFAR-10's binary version, or else its python version."""
     binary, python = folder / "cifar-10-batches-bin", folder / "cifar-10-batches-py"
     if binary.is_dir():
         return _cifar10_binary(binary, split)
     if not python.is_dir():
         return None
-    from torchvision.datasets import CIFAR10
+    return _cifar10_python(python, split)
 
-    # The python version is pickles, which can run code: CIFAR10 opens none before all their MD5s are right.
-    try:
-        data = CIFAR10(str(folder), train=split == "train")
-    except RuntimeError as error:
-        raise InputError(f"{printable(python)} is incomplete or changed: {error}") from error
-    return array_source("cifar10", f"cifar10 {printable(python)}", data.data, data.targets, CIFAR10_CLASSES)
+
+def _cifar10_python(folder: Path, split: Split) -> Source:
+    """The python version: pickles, which are never loaded but taken apart."""
+    names = [f"data_batch_{i}" for i in range(1, 6)] if split == "train" else ["test_batch"]
+    rows, labels = [], []
+    for name in names:
+        path = folder / name
+        try:
+            found = inert(io.BytesIO(read_bytes(path, LARGEST_BATCH)))
+            batch, own = uint8_array(found["data"]), list(found["labels"])
+        except (NotInert, LookupError, TypeError) as error:
+            raise InputError(f"{printable(path)} is damaged or changed: {error}") from error
+        if batch.ndim != 2 or batch.shape[1] != 3072 or len(batch) != len(own):
+            raise InputError(f"{printable(path)} is damaged: {batch.shape} with {len(own)} labels")
+        if not all(is_integer(label, 0, 9) for label in own):
+            raise InputError(f"{printable(path)} is damaged: a label is not one of 0 to 9")
+        rows.append(batch)
+        labels += own
+    images = np.ascontiguousarray(np.concatenate(rows).reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1))
+    return array_source("cifar10", f"cifar10 {printable(folder)}", images, labels, CIFAR10_CLASSES)
 
 
 def _cifar10_binary(folder: Path, split: Split) -> Source:
     pattern = "data_batch_*.bin" if split == "train" else "test_batch.bin"
-    files = sorted(folder.glob(pattern))
+    files = sorted(folder.glob(pattern))[:MOST_BATCHES]
     if not files:
         raise InputError(f"{printable(folder)} has no {pattern}")
     batches = []
     for path in files:
-        batch = np.fromfile(path, np.uint8)
+        batch = np.frombuffer(read_bytes(path, LARGEST_BATCH), np.uint8)
         if batch.size == 0 or batch.size % 3073:
             raise InputError(f"{printable(path)} is damaged: {batch.size} bytes are no records of 3073")
         batches.append(batch.reshape(-1, 3073))
@@ -70,15 +94,40 @@ def find_svhn(folder: Path, split: Split) -> Source | None:
         from scipy.io import loadmat
     except ImportError as error:
         raise InputError("reading SVHN needs scipy: pip install 'dcgan[svhn]'") from error
+    _check_mat(path)
     try:
-        content = loadmat(path)
+        content = loadmat(path, variable_names=["X", "y"])
         images = np.ascontiguousarray(content["X"].transpose(3, 0, 1, 2))
         labels = content["y"].reshape(-1).astype(np.int64) % 10  # the file calls the digit 0 "10"
-    except Exception as error:  # scipy raises many kinds for a damaged file
+    except Exception as error:  # scipy raises many kinds for a damaged file, MemoryError for lengths that lie
         raise InputError(f"{printable(path)} is not SVHN's 32×32 format, or damaged: {error}") from error
     if images.dtype != np.uint8 or images.shape != (len(labels), 32, 32, 3):
         raise InputError(f"{printable(path)} holds {images.dtype} {images.shape} with {len(labels)} labels")
     return array_source("svhn", f"svhn {printable(path)}", images, labels, DIGIT_CLASSES)
+
+
+def _check_mat(path: Path) -> None:
+    """Raise InputError for a file of MATLAB's whose compressed parts are bombs: scipy inflates them as they come."""
+    inflated = 0
+    with open_regular(path, LARGEST_MAT) as file:
+        file.seek(128)
+        while len(head := file.read(8)) == 8:
+            kind, left = struct.unpack("<II", head)
+            if kind != _COMPRESSED:
+                file.seek(left, 1)
+                continue
+            decoder = zlib.decompressobj()
+            while left and not decoder.eof and (piece := file.read(min(left, 2**16))):
+                left -= len(piece)
+                while piece:
+                    try:
+                        inflated += len(decoder.decompress(piece, 2**20))
+                    except zlib.error as error:
+                        raise InputError(f"{printable(path)} is damaged: {error}") from error
+                    piece = decoder.unconsumed_tail
+                    if inflated > LARGEST_MAT:
+                        raise InputError(f"{printable(path)} is a bomb: more than {size_text(LARGEST_MAT)} in it")
+            file.seek(left, 1)
 
 
 def find_celeba(folder: Path, split: Split) -> Source | None:
@@ -97,7 +146,7 @@ def _celeba_split(source: FolderSource | ZipSource, base: Path, split: Split) ->
     partition = base / "list_eval_partition.txt"
     names = source.names
     if partition.is_file():
-        lines = (line.split() for line in partition.read_text().splitlines())
+        lines = (line.split() for line in read_text(partition, LARGEST_PARTITION).splitlines())
         wanted = {words[0] for words in lines if words[1:] == ["0" if split == "train" else "2"]}
         names = tuple(name for name in names if name.rsplit("/", 1)[-1] in wanted)
     elif split == "test":
@@ -113,21 +162,9 @@ def find_lsun(folder: Path, split: Split) -> Source | None:
     if not path.is_dir():
         return None
     try:
-        import lmdb
-    except ImportError as error:
-        raise InputError("reading LSUN needs lmdb: pip install 'dcgan[lsun]'") from error
-    try:
-        return LmdbSource(path, _environment(path).stat()["entries"])
-    except lmdb.Error as error:
+        return LmdbSource(path, open_database(path))
+    except DamagedDatabase as error:
         raise InputError(f"cannot read {printable(path)}: {error}") from error
-
-
-@functools.cache
-def _environment(path: Path) -> Any:
-    """One read-only LMDB environment a path: lmdb refuses to open the same one twice in a process."""
-    import lmdb
-
-    return lmdb.open(str(path), readonly=True, lock=False, readahead=False, meminit=False, create=False)
 
 
 @dataclass(frozen=True)
@@ -135,27 +172,31 @@ class LmdbSource:
     """Encoded pictures in an LMDB (LSUN), unlabelled. The fingerprint is the file's size and time."""
 
     path: Path
-    entries: int
+    database: Database
     name = "lsun-bedroom"
     class_names = ()
     sequential = False
 
     @property
     def description(self) -> str:
-        return describe(f"lsun-bedroom {printable(self.path)}", self.entries, 0)
+        return describe(f"lsun-bedroom {printable(self.path)}", len(self), 0)
 
     def __len__(self) -> int:
-        return self.entries
+        return self.database.entries
 
     def fingerprint(self) -> str:
-        status = (self.path / "data.mdb").stat()
-        return hashlib.sha256(repr((self.entries, status.st_size, status.st_mtime_ns)).encode()).hexdigest()
+        status = self.database.path.stat()
+        return hashlib.sha256(repr((len(self), status.st_size, status.st_mtime_ns)).encode()).hexdigest()
 
     def items(self) -> Iterator[Item]:
-        with _environment(self.path).begin() as transaction:
-            for key in transaction.cursor().iternext(values=False):
-                yield Item(key.decode("ascii", "replace"), -1, partial(self._load, key))
+        try:
+            for place in self.database.places():
+                yield Item(place.key.decode("ascii", "replace"), -1, partial(self._load, place))
+        except DamagedDatabase as error:
+            raise InputError(f"cannot read {printable(self.path)}: {error}") from error
 
-    def _load(self, key: bytes) -> Image.Image:
-        with _environment(self.path).begin() as transaction:
-            return open_image(transaction.get(key))
+    def _load(self, place: Place) -> Image.Image:
+        check_file_size(place.length)
+        with open_regular(self.database.path, LARGEST_FILE) as file:
+            file.seek(place.offset)
+            return open_image(file.read(place.length))

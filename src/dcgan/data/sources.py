@@ -6,7 +6,7 @@ and `listings`, `idx` and `named` for what stands behind it.
 
 from __future__ import annotations
 
-import tarfile
+import contextlib
 import zipfile
 from pathlib import Path
 
@@ -15,9 +15,10 @@ from dcgan.data.idx import idx_folder, idx_source, is_idx
 from dcgan.data.listings import EXTENSIONS, UNREADABLE, folder_source, reason, tar_source, zip_source
 from dcgan.data.named import NAMES, default_source, find_named
 from dcgan.data.source import TAR_EXTENSIONS, Source, Split
+from dcgan.data.streams import is_tar
 from dcgan.errors import InputError, nearest, printable
 
-__all__ = ["NAMES", "default_data_root", "find_source"]
+__all__ = ["NAMES", "default_data_root", "find_source", "find_source_of_run"]
 
 # Pickles can run code when they are read, and none of these says which array holds the pictures.
 REFUSED = (".npz", ".npy", ".pkl", ".pickle", ".pt", ".pth", ".mat", ".h5", ".hdf5", ".parquet", ".tfrecord")
@@ -46,9 +47,26 @@ def find_source(
             return idx_folder(path, split) or folder_source(path)
         if path.exists():
             return _file_source(path)
-    except UNREADABLE as error:
-        raise InputError(f"cannot read {printable(path)}: {reason(error)}") from error
+    except InputError as error:
+        said = str(error)
+        raise (
+            error if str(path) in said or printable(path) in said else InputError(f"{printable(path)}: {said}")
+        ) from error
+    except (*UNREADABLE, ValueError) as error:  # a name with a NUL is a ValueError
+        raise InputError(f"cannot read {printable(path)}: {printable(reason(error))}") from error
     raise InputError(_nothing_at(path, str(data)))
+
+
+def find_source_of_run(data: str | Path, data_root: str, split: Split = "train") -> Source:
+    """The source that the settings of a run name. They are somebody's file, and do not say where to download to.
+
+    A name is looked up below `data_root`, but fetched only into `$DCGAN_DATA` or `default_data_root()`. Raises
+    `InputError` as `find_source` does.
+    """
+    if data in NAMES and data_root:
+        with contextlib.suppress(InputError):
+            return find_source(data, Path(data_root), split, download=False)
+    return find_source(data, None, split)
 
 
 def _file_source(path: Path) -> Source:
@@ -63,7 +81,7 @@ def _file_source(path: Path) -> Source:
         return idx_source(path)
     if name.endswith(".zip") or zipfile.is_zipfile(path):
         return zip_source(path)
-    if name.endswith(TAR_EXTENSIONS) or tarfile.is_tarfile(path):
+    if name.endswith(TAR_EXTENSIONS) or is_tar(path):
         return tar_source(path)
     raise InputError(f"{printable(path)} is neither a zip nor a tar nor IDX images; DATA is {FORMS}")
 

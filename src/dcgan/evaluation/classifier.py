@@ -128,8 +128,9 @@ def load_classifier(
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         torch.manual_seed(0)
         network = Classifier((height, width), channels, classes).to(memory_format=torch.channels_last)
-        if path.exists():
-            network.load_state_dict(read_tensors(path)[0])
+        kept = _kept(path, network)
+        if kept is not None:
+            network.load_state_dict(kept)
             network.to(device)
         else:
             network.to(device)
@@ -138,6 +139,14 @@ def load_classifier(
             write_tensors(path, network.state_dict(), {"source": pack.source})
     network.eval().requires_grad_(False)
     return TrainedClassifier(network, pack.class_names, (height, width, channels), pack.key, device)
+
+
+def _kept(path: Path, network: Classifier) -> dict[str, torch.Tensor] | None:
+    """Its weights in the cache; None if they are not there, or damaged: it is trained anew then."""
+    try:
+        return read_tensors(path, like=network.state_dict())[0] if path.exists() else None
+    except InputError:
+        return None
 
 
 def _train(network: Classifier, pack: Pack, device: torch.device, progress: Progress | None) -> None:

@@ -84,6 +84,8 @@ def _evaluate(
     path, weights_file = Path(model), Path(weights) if weights else None
     generator = Generator.from_pretrained(path, device)
     run = Run.open(path) if (path / "config.yaml").is_file() else None
+    if run:
+        run.require_no_links()
     files = [*([run.path / "evaluation.jsonl"] if run else []), *([Path(json)] if json else [])]
     for file in files:
         require_appendable(file)

@@ -8,7 +8,7 @@ from pathlib import Path
 from dcgan.config import DataConfig, NetworkConfig
 from dcgan.data.pack import Pack, pack
 from dcgan.data.source import Source, Split
-from dcgan.data.sources import find_source
+from dcgan.data.sources import find_source_of_run
 from dcgan.data.subset import without
 from dcgan.errors import InputError, printable
 from dcgan.progress import Display
@@ -35,12 +35,7 @@ class Originals:
 
     def source(self, split: Split = "train") -> Source:
         """Find them; InputError if they are not there."""
-        return find_source(self.settings.data, self.root, split)
-
-    @property
-    def root(self) -> Path | None:
-        """Where named data sets are looked for, if the settings say so."""
-        return Path(self.settings.data_root) if self.settings.data_root else None
+        return find_source_of_run(self.settings.data, self.settings.data_root, split)
 
     def packed(self, network: NetworkConfig, display: Display) -> Pack:
         """The training split, at the network's size and channels.
@@ -70,7 +65,7 @@ class Originals:
         source = self.source()
         train = self._training(source, network, display)
         if test is not None:
-            held_out = self.prepared(find_source(test, self.root, split="test"), network, display)
+            held_out = self.prepared(find_source_of_run(test, self.settings.data_root, "test"), network, display)
             if held_out.key == train.key:
                 raise InputError(f"test: {printable(test)} holds the very images of {printable(train.source)}")
             return RealImages(train, held_out)

@@ -12,6 +12,7 @@ import torch
 
 from dcgan.data.cache import default_cache
 from dcgan.data.pack import Pack, Progress
+from dcgan.errors import InputError
 from dcgan.evaluation.extractors import Extractor, Features, joined
 from dcgan.evaluation.fidelity import Moments, Statistics
 from dcgan.files import read_tensors, write_tensors
@@ -49,11 +50,15 @@ def reference(
     facts = (FORMAT, images.key, extractor.digest, extractor.precision, number)
     key = hashlib.sha256(repr(facts).encode()).hexdigest()[:32]
     path = (cache or default_cache()) / "features" / f"{key}.safetensors"
-    if not path.exists():
-        found = _extract(images.images, extractor, number, progress)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_tensors(path, _to_tensors(found), {"images": images.source, "extractor": extractor.name})
-    return _from_tensors(read_tensors(path)[0], number)
+    if path.exists():
+        try:
+            return _from_tensors(read_tensors(path)[0], number, extractor.dimensions)
+        except (InputError, KeyError):  # damaged: made anew
+            pass
+    found = _extract(images.images, extractor, number, progress)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_tensors(path, _to_tensors(found), {"images": images.source, "extractor": extractor.name})
+    return _from_tensors(_to_tensors(found), number, extractor.dimensions)
 
 
 def _extract(images: np.ndarray, extractor: Extractor, number: int, progress: Progress | None) -> Reference:
@@ -96,7 +101,18 @@ def _to_tensors(found: Reference) -> dict[str, torch.Tensor]:
     return {name: torch.from_numpy(array) for name, array in arrays.items() if array is not None}
 
 
-def _from_tensors(tensors: dict[str, torch.Tensor], number: int) -> Reference:
+def _from_tensors(tensors: dict[str, torch.Tensor], number: int, dimensions: int) -> Reference:
+    """InputError unless all have the shapes of features with so many dimensions."""
     arrays = {name: tensor.numpy() for name, tensor in tensors.items()}
-    statistics = Statistics(arrays["mean"], arrays["covariance"], number)
-    return Reference(statistics, Features(arrays["features"], arrays.get("logits")))
+    mean, covariance, features, logits = (arrays.get(n) for n in ("mean", "covariance", "features", "logits"))
+    if mean is None or covariance is None or features is None:
+        raise InputError("no features of real images")
+    rows = min(number, KEPT)
+    if (mean.shape, covariance.shape) != ((dimensions,), (dimensions, dimensions)) or features.shape != (
+        rows,
+        dimensions,
+    ):
+        raise InputError("features of other images")
+    if logits is not None and (logits.ndim != 2 or len(logits) != rows):
+        raise InputError("logits of other images")
+    return Reference(Statistics(mean, covariance, number), Features(features, logits))

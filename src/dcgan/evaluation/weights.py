@@ -1,14 +1,13 @@
 """The weights files of the extractors: found on disk, or downloaded where their authors publish them.
 
-They are pickles, as torch.save writes, because that is how they are published; only tensors are ever read from
-them (`weights_only`), so that a file can be wrong but not run a program.
+They are of torch.save, whose files have a pickle inside, because that is how they are published; it is never loaded
+(`torchfile`), so that a file can be wrong but not run a program.
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
-import pickle
 import socket
 import urllib.error
 from pathlib import Path
@@ -17,11 +16,9 @@ import torch
 
 from dcgan.data.download import DOWNLOAD_TIMEOUT
 from dcgan.errors import InputError, printable
+from dcgan.evaluation.torchfile import read_torch_file
 
 Tensors = dict[str, torch.Tensor]
-UNREADABLE = (  # what torch.load raises for files that are something else
-    *(OSError, RuntimeError, EOFError, ValueError, LookupError, AttributeError, TypeError, pickle.UnpicklingError),
-)
 
 
 def find_weights(url: str, given: Path | None = None) -> Path | None:
@@ -65,13 +62,10 @@ def fetch_weights(url: str) -> Path:
 def load_weights(path: Path) -> Tensors:
     """The tensors of a weights file by name. Raises InputError if it holds anything else."""
     try:
-        tensors = torch.load(path, map_location="cpu", weights_only=True)
-    except UNREADABLE as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise InputError(f"{printable(path)}: not a file of weights ({reason})") from error
-    if not isinstance(tensors, dict) or not all(isinstance(value, torch.Tensor) for value in tensors.values()):
-        raise InputError(f"{printable(path)}: holds something else than named tensors")
-    return tensors
+        return read_torch_file(path)
+    except InputError as error:
+        said = printable(error)
+        raise InputError(said if printable(path) in said else f"{printable(path)}: {said}") from error
 
 
 def digest(tensors: Tensors, recipe: str) -> str:

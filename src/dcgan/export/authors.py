@@ -24,6 +24,7 @@ from dcgan.errors import InputError, printable
 from dcgan.latents import BLOCK, latents
 from dcgan.presets import load_preset
 from dcgan.pretrained import Discriminator, Generator, ModelInfo
+from dcgan.reading import LARGEST_TENSORS, open_regular
 from dcgan.run import Run
 
 NAME = re.compile(r"(?:\d+_)?(gen|discrim)(?:_params\.jl)?_(\d{2})\.npy")
@@ -182,11 +183,13 @@ def _shape(path: Path) -> tuple[int, ...]:
     """Of the array in a file, by its header alone; InputError unless the file is one whole array of numbers."""
     readers = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
     try:
-        with path.open("rb") as file:
+        with open_regular(path, LARGEST_TENSORS) as file:
             shape, _, kind = readers[np.lib.format.read_magic(file)](file)
             stored = path.stat().st_size - file.tell()
     except OSError as error:
         raise InputError(f"{printable(path)}: cannot be read ({error.strerror})") from error
+    except InputError:
+        raise
     except (ValueError, KeyError, SyntaxError, tokenize.TokenError, RecursionError, MemoryError) as error:
         raise InputError(f"{printable(path)}: damaged or not a .npy file") from error
     if kind.kind != "f":

@@ -17,12 +17,14 @@ from typing import Any
 
 import numpy as np
 
-from dcgan.errors import InputError
+from dcgan.errors import InputError, printable
 from dcgan.files import write_atomically
+from dcgan.reading import is_integer, read_json
 from dcgan.values import brief, listing
 
 FORMAT = "dcgan-boxes-1"
-LARGEST_FILE = 10_000_000
+LARGEST_FILE, MOST_BOXES = 2**21, 10_000
+"""Bytes, and boxes: each may be in a block of 64 samples of its own, which are drawn."""
 _LENGTHS = ("sample", "top", "left", "height", "width")
 
 
@@ -68,21 +70,12 @@ class Boxes:
 
 def read_boxes(path: Path, size: tuple[int, int]) -> Boxes:
     """Boxes in images of (height, width). InputError lists everything that is wrong with the file."""
-    try:
-        if path.stat().st_size > LARGEST_FILE:
-            raise InputError(f"{path}: over {LARGEST_FILE // 10**6} MB, not a file of boxes")
-        values = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror})") from error
-    except (ValueError, RecursionError) as error:
-        if isinstance(error, InputError):
-            raise
-        raise InputError(f"{path}: not valid JSON ({error})") from error
+    values = read_json(path, LARGEST_FILE)
     if not isinstance(values, dict) or values.get("format") != FORMAT:
-        raise InputError(f'{path}: no boxes of this version; it has to hold "format": "{FORMAT}"')
+        raise InputError(f'{printable(path)}: no boxes of this version; it has to hold "format": "{FORMAT}"')
     problems = _problems(values, size)
     if problems:
-        raise InputError(f"{path}: {listing(problems[:10])}")
+        raise InputError(f"{printable(path)}: {listing(problems[:10])}")
     boxes = tuple(Box(**{name: box[name] for name in _LENGTHS}) for box in values["boxes"])
     return Boxes(values["seed"], boxes, values.get("class"), values.get("truncation"))
 
@@ -91,10 +84,10 @@ def _problems(values: dict[str, Any], size: tuple[int, int]) -> list[str]:
     problems = [
         f"unknown key {brief(key)}" for key in values.keys() - {"format", "seed", "class", "truncation", "boxes"}
     ]
-    if not _whole(values.get("seed"), 0, 2**63 - 1):
+    if not is_integer(values.get("seed"), 0, 2**63 - 1):
         problems.append(f"seed: {brief(values.get('seed'))} is no whole number from 0 to 2^63 - 1")
     label, truncation = values.get("class"), values.get("truncation")
-    if label is not None and not isinstance(label, str) and not _whole(label, 0, 2**31):
+    if label is not None and not isinstance(label, str) and not is_integer(label, 0, 2**31):
         problems.append(f"class: {brief(label)} is no name or number")
     if truncation is not None and not (
         isinstance(truncation, int | float) and not isinstance(truncation, bool) and 0 < truncation < math.inf
@@ -103,18 +96,16 @@ def _problems(values: dict[str, Any], size: tuple[int, int]) -> list[str]:
     boxes = values.get("boxes")
     if not isinstance(boxes, list) or not boxes:
         return [*problems, "boxes: wants a list of one box or more"]
+    if len(boxes) > MOST_BOXES:
+        return [*problems, f"boxes: {len(boxes):,} of them; at most {MOST_BOXES:,}"]
     return problems + [problem for i, box in enumerate(boxes) for problem in _box_problems(i, box, size)]
 
 
 def _box_problems(i: int, box: Any, size: tuple[int, int]) -> list[str]:
     if not isinstance(box, dict) or box.keys() != set(_LENGTHS):
         return [f"boxes[{i}]: wants {', '.join(_LENGTHS)} and nothing else"]
-    if not all(_whole(box[name], 0 if name in ("sample", "top", "left") else 1, 2**40) for name in _LENGTHS):
+    if not all(is_integer(box[name], 0 if name in ("sample", "top", "left") else 1, 2**40) for name in _LENGTHS):
         return [f"boxes[{i}]: wants whole numbers, at least 0, and 1 for height and width"]
     if box["top"] + box["height"] > size[0] or box["left"] + box["width"] > size[1]:
         return [f"boxes[{i}]: reaches beyond the image, which is {size[0]} high and {size[1]} wide"]
     return []
-
-
-def _whole(value: Any, low: int, high: int) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and low <= value <= high

@@ -21,13 +21,14 @@ import numpy as np
 import torch
 from torch import nn
 
-from dcgan.errors import InputError
+from dcgan.errors import InputError, printable
 from dcgan.features.logistic import logistic
 from dcgan.files import write_atomically
 from dcgan.images import to_array
 from dcgan.latents import BLOCK, latents
 from dcgan.networks.convolutions import UpsampleConv
 from dcgan.pretrained import Generator, class_index, class_labels
+from dcgan.run import Run
 
 L2 = 0.1
 """Weight of the squared weights beside the mean loss, where each map's activations have a standard deviation of 1.
@@ -203,7 +204,8 @@ def without(generator: Generator, forgetting: Forgetting) -> Generator:
     else:
         layer.weight[:, chosen] = 0.0  # (out, in, kernel, kernel)
     said = {"scale": forgetting.scale, "maps": chosen}
-    trained = {**generator.info.trained, "forgot": [*generator.info.trained.get("forgot", []), said]}
+    before = generator.info.trained.get("forgot")
+    trained = {**generator.info.trained, "forgot": [*(before if isinstance(before, list) else []), said]}
     return type(generator)(network, replace(generator.info, trained=trained)).eval()
 
 
@@ -213,7 +215,9 @@ def save_run(edited: Generator, source: Path, out: Path) -> None:
     Raises InputError if there is something at `out`.
     """
     if out.exists():
-        raise InputError(f"{out}: exists already; name another --save-run")
+        raise InputError(f"{printable(out)}: exists already; name another --save-run")
+    if (source / "config.yaml").is_file():
+        Run(source).require_no_links()  # nothing from elsewhere is copied into what may be published
     try:
         if source.is_dir():
             out.mkdir(parents=True)
@@ -222,7 +226,7 @@ def save_run(edited: Generator, source: Path, out: Path) -> None:
                     write_atomically(out / name, (source / name).read_bytes())
         edited.save_pretrained(out)
     except OSError as error:
-        raise InputError(f"{out}: cannot be written ({error.strerror})") from error
+        raise InputError(f"{printable(out)}: cannot be written ({error.strerror})") from error
 
 
 def to_dict(forgetting: Forgetting) -> dict[str, Any]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,10 +13,12 @@ from dcgan.errors import InputError, printable
 from dcgan.evaluation.weights import digest
 from dcgan.files import read_tensors, write_atomically, write_tensors
 from dcgan.pretrained import Generator
+from dcgan.reading import is_integer, is_number, parse_json, read_json
+from dcgan.values import brief
 
 PROJECTION, DIRECTION = "dcgan-projection-1", "dcgan-direction-1"
-LARGEST = 64 * 2**20
-"""Bytes of a file of latents; thousands of pictures' are far below."""
+LARGEST_DIRECTION = 2**20
+"""Bytes."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,30 +74,23 @@ def read_projection(path: Path, generator: Generator) -> Latents:
     Raises InputError if it is not such a file, or does not fit the generator.
     """
     config = generator.info.network
+    content = read_json(path)
     try:
-        if path.stat().st_size > LARGEST:
-            raise InputError(f"{printable(path)}: larger than {LARGEST // 2**20} MiB, not a file of latents")
-        content = json.loads(path.read_text(encoding="utf-8"))
         if content["format"] != PROJECTION:
-            raise ValueError(f"format {content['format']!r}")
-        rows = [[float(x) for x in image["z"]] for image in content["images"]]
+            raise ValueError(f"format {brief(content['format'])}")
+        rows = [list(image["z"]) for image in content["images"]]
         labels = [image["label"] for image in content["images"]]
         written_for = str(content["generator"])
-    except OSError as error:
-        raise InputError(f"{printable(path)}: cannot be read ({error.strerror})") from error
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
-        if isinstance(error, InputError):
-            raise
-        raise InputError(
-            f"{printable(path)}: not a file of dcgan latent project --json ({printable(repr(error))})"
-        ) from error
-    if not rows or any(len(row) != config.latent_dim or not all(map(math.isfinite, row)) for row in rows):
+    except (ValueError, KeyError, TypeError) as error:
+        said = printable(repr(error))[:200]
+        raise InputError(f"{printable(path)}: not a file of dcgan latent project --json ({said})") from error
+    if not rows or any(len(row) != config.latent_dim or not all(map(is_number, row)) for row in rows):
         raise InputError(f"{printable(path)}: wants a z of {config.latent_dim} finite numbers for each picture")
     if not config.classes:
-        return Latents(torch.tensor(rows), None, written_for)
-    if not all(isinstance(label, int) and 0 <= label < config.classes for label in labels):
+        return Latents(torch.tensor(rows, dtype=torch.float32), None, written_for)
+    if not all(is_integer(label, 0, config.classes - 1) for label in labels):
         raise InputError(f"{printable(path)}: wants a class from 0 to {config.classes - 1} for each picture")
-    return Latents(torch.tensor(rows), torch.tensor(labels), written_for)
+    return Latents(torch.tensor(rows, dtype=torch.float32), torch.tensor(labels), written_for)
 
 
 def write_direction(path: Path, direction: Direction) -> None:
@@ -112,16 +106,15 @@ def read_direction(path: Path, generator: Generator) -> Direction:
     """What `write_direction` wrote; InputError if it is something else, or for other latents than the generator's."""
     if not path.is_file():
         raise InputError(f"{printable(path)}: there is no such file")
-    tensors, metadata = read_tensors(path)
+    tensors, metadata = read_tensors(path, LARGEST_DIRECTION)
     try:
-        facts = json.loads(metadata["dcgan"])
+        facts = parse_json(metadata["dcgan"])
         if facts["format"] != DIRECTION:
-            raise ValueError(f"format {facts['format']!r}")
+            raise ValueError(f"format {brief(facts['format'])}")
         found = Direction(tensors["direction"].float(), str(facts["start"]), str(facts["end"]), str(facts["generator"]))
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
-        raise InputError(
-            f"{printable(path)}: not a direction of dcgan latent turn ({printable(repr(error))})"
-        ) from error
+    except (ValueError, KeyError, TypeError) as error:
+        said = printable(repr(error))[:200]
+        raise InputError(f"{printable(path)}: not a direction of dcgan latent turn ({said})") from error
     if found.vector.shape != (generator.info.network.latent_dim,) or not found.vector.isfinite().all():
         dim = generator.info.network.latent_dim
         raise InputError(f"{printable(path)}: wants {dim} finite numbers, as this generator's z has")

@@ -12,12 +12,13 @@ from typing import Any
 
 from dcgan.config import LENGTHS
 from dcgan.data.source import TAR_EXTENSIONS, Source, Split
-from dcgan.data.sources import NAMES, find_source
+from dcgan.data.sources import NAMES, find_source, find_source_of_run
 from dcgan.errors import InputError, printable
 from dcgan.files import write_atomically
 from dcgan.presets import load_preset
 from dcgan.pretrained import Generator
 from dcgan.progress import Display
+from dcgan.reading import read_json
 from dcgan.reproduce.experiment import FORMAT, Experiment, Plan
 from dcgan.run import Run
 from dcgan.training import resume_run, start_run
@@ -78,7 +79,7 @@ class Job:
             held_out = split == "test" and self.test_given is not None
             return find_source(self.test_given if held_out else self.data, self.root, split)
         settings = Run.open(self.run_given).config.data
-        return find_source(settings.data, Path(settings.data_root) if settings.data_root else None, split)
+        return find_source_of_run(settings.data, settings.data_root, split)
 
     def trained(self, data: str | None = None, name: str = "run", **settings: Any) -> Run:
         """The run that was given; else the one in the folder `name` of `out`, trained to its end.
@@ -152,9 +153,9 @@ class Job:
         if not any(self.out.iterdir()):
             return
         try:
-            found = json.loads((self.out / MARK).read_text(encoding="utf-8"))
+            found = read_json(self.out / MARK)
             theirs = {name: found[name] for name in self._mark()}
-        except (OSError, ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError):
             raise InputError(
                 f"{printable(self.out)}: holds something else than {self.experiment.name}; name another --out"
             ) from None

@@ -64,7 +64,8 @@ def _start_run(config: Config, out: Path | None, display: Display) -> Run:
     from dcgan.training.prepare import describe_data, prepare
 
     if out is not None and out.exists() and (not out.is_dir() or not is_free(out)):
-        raise InputError(f"{out}: exists already; name another --out, or go on with it by --resume {out}")
+        there = printable(out)
+        raise InputError(f"{there}: exists already; name another --out, or go on with it by --resume {there}")
     if out is None and distributed.may_restart():
         raise InputError("out: name a run directory, so that what torchrun starts again finds it (--out RUN)")
     asked = config
@@ -89,6 +90,7 @@ def _resume_run(run: Run, config: Config, display: Display) -> Run:
     from dcgan.training.loop import Length, fit
     from dcgan.training.prepare import located, prepare, settings_that_differ
 
+    run.require_no_links()
     if "key" not in run.data:
         raise InputError(f"{run}: its networks were imported, without what a training needs to go on; start a new run")
     before = run.config
@@ -105,7 +107,7 @@ def _resume_run(run: Run, config: Config, display: Display) -> Run:
     checkpoint, problems = newest_for_all(run.checkpoints)
     for problem in problems:
         display.warn(f"{problem}; going back to the checkpoint before")
-    config, pack, _ = prepare(config, display, run.data.get("left_out"))
+    config, pack, _ = prepare(config, display, run.data.get("left_out"), resumed=True)
     if pack.key != run.data.get("key"):
         raise InputError(f"{run}: the images of {config.data.data} are not those it was trained on; start a new run")
     done = checkpoint is not None and Length(config.training, len(pack.images)).share(checkpoint.position) >= 1

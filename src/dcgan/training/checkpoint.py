@@ -11,9 +11,11 @@ from typing import Any
 import torch
 
 from dcgan import distributed
-from dcgan.errors import InputError
+from dcgan.errors import InputError, printable
 from dcgan.files import read_tensors, write_tensors
 from dcgan.progress import Position
+from dcgan.reading import is_integer, is_number, parse_json
+from dcgan.values import brief
 
 FORMAT = "dcgan-checkpoint-1"
 PICKLES = {".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".bin"}
@@ -52,15 +54,22 @@ class Checkpoint:
         """Read one back; InputError if anything in it is damaged or it is no checkpoint of ours."""
         tensors, metadata = read_tensors(path)
         try:
-            plain = json.loads(metadata["checkpoint"])
+            plain = parse_json(metadata["checkpoint"], nan=True)  # a look may have seen one
             if plain["format"] != FORMAT:
-                raise InputError(f"{path}: format {plain['format']!r} is not {FORMAT!r}; another version wrote it?")
+                raise InputError(f"format {brief(plain['format'])} is not {FORMAT!r}; another version wrote it?")
             if plain["sha256"] != _digest(tensors):
-                raise InputError(f"{path}: damaged (its checksum is wrong)")
+                raise InputError("damaged (its checksum is wrong)")
             position = Position(**plain["position"])
-            return cls(position, plain["place"], plain["counters"], tensors, plain["settings"])
-        except (KeyError, TypeError, json.JSONDecodeError) as error:
-            raise InputError(f"{path}: not a checkpoint of dcgan ({error!r})") from error
+            if not (is_integer(position.step) and is_integer(position.images) and is_number(position.seconds)):
+                raise ValueError("its position is no number of steps, images and seconds")
+            if not all(is_integer(value) for value in plain["place"].values()):
+                raise ValueError("its place in the data is none")
+            return cls(position, dict(plain["place"]), dict(plain["counters"]), tensors, dict(plain["settings"]))
+        except InputError as error:
+            raise InputError(f"{printable(path)}: {error}") from error
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            said = printable(repr(error))[:200]
+            raise InputError(f"{printable(path)}: not a checkpoint of dcgan ({said})") from error
 
 
 def saved(folder: Path, until: int | None = None) -> list[Path]:
@@ -80,9 +89,13 @@ def newest(folder: Path, until: int | None = None) -> tuple[Checkpoint | None, l
             return Checkpoint.load(path), problems
         except InputError as error:
             problems.append(str(error))
-    problems += [f"{path}: a pickle is never loaded" for path in sorted(folder.glob("*")) if path.suffix in PICKLES]
+    problems += [
+        f"{printable(path)}: a pickle is never loaded" for path in sorted(folder.glob("*")) if path.suffix in PICKLES
+    ]
     if problems:
-        raise InputError(f"{folder}: no checkpoint in it can be read\n" + "\n".join(f"  - {p}" for p in problems))
+        raise InputError(
+            f"{printable(folder)}: no checkpoint in it can be read\n" + "\n".join(f"  - {p}" for p in problems)
+        )
     return None, problems
 
 

@@ -9,6 +9,7 @@ from dcgan import distributed
 from dcgan.config import TrainingConfig
 from dcgan.errors import TrainingError
 from dcgan.progress import Display, Position
+from dcgan.reading import is_integer, is_number
 from dcgan.run import Run
 from dcgan.training.checkpoint import saved
 from dcgan.training.symptoms import RULES, Scale, Symptom, symptoms
@@ -83,7 +84,14 @@ class Health:
         return {name: getattr(self, name) for name in NEW}
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Know what `state` gave."""
+        """Know what `state` gave. ValueError if that is nothing that `state` gives."""
+        lines = [*state["lines"], *state["pending"]]
+        if not is_integer(state["rollbacks"], 0, 1000) or len(lines) > 10_000:
+            raise ValueError("no history of health")
+        if not all(is_number(value) for line in lines for value in line.values()):
+            raise ValueError("no history of health")
+        if not all("step" in line for line in state["lines"]) or not all(isinstance(s, str) for s in state["present"]):
+            raise ValueError("no history of health")
         self.rollbacks, self.present = state["rollbacks"], list(state["present"])
         self.lines, self.pending = list(state["lines"]), list(state["pending"])
 

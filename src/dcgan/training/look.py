@@ -78,6 +78,9 @@ class Looks:
 
     def restore(self, tensors: dict[str, torch.Tensor]) -> None:
         """Compare the next look with what `tensors` gave."""
+        norms, means = tensors["looks.norms"], tensors["looks.means"]
+        if norms.shape != self._norms.shape or means.ndim != 1:
+            raise ValueError("the last look was at another network")
         self._norms, self._means = (tensors[f"looks.{name}"].to(self.step.device) for name in ("norms", "means"))
 
 

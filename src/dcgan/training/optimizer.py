@@ -10,6 +10,9 @@ from torch import nn
 from dcgan import distributed
 from dcgan.config import TrainingConfig
 
+ADAM = ("step", "exp_avg", "exp_avg_sq")
+"""What it keeps of each parameter."""
+
 
 def adam(network: nn.Module, settings: TrainingConfig, lr: float) -> torch.optim.Adam:
     """Adam of the settings for the parameters of a network, fused where that is to be had."""
@@ -55,12 +58,18 @@ def descend(optimizer: torch.optim.Adam, loss: torch.Tensor, refused: torch.Tens
 
 
 def restore(optimizer: torch.optim.Adam, tensors: dict[str, torch.Tensor]) -> None:
-    """Take over the saved moments in the memory layout of their parameters: fused Adam reads both side by side."""
+    """Take over the saved moments in the memory layout of their parameters: fused Adam reads both side by side.
+
+    It reads as far as the parameter goes, whatever the moments are: ValueError unless they are of its shape and type.
+    """
     parameters = optimizer.param_groups[0]["params"]
     state: dict[int, dict[str, torch.Tensor]] = {}
     for name, tensor in tensors.items():
         index, _, field = name.partition(".")
-        like = parameters[int(index)]
-        value = torch.empty_like(like).copy_(tensor) if tensor.shape == like.shape else tensor
-        state.setdefault(int(index), {})[field] = value
+        like = parameters[int(index)] if field in ("exp_avg", "exp_avg_sq") else torch.zeros(())
+        if field not in ADAM or not index.isdecimal() or (tensor.shape, tensor.dtype) != (like.shape, like.dtype):
+            raise ValueError(f"{name} is nothing that Adam keeps of this network")
+        state.setdefault(int(index), {})[field] = torch.empty_like(like).copy_(tensor) if like.ndim else tensor
+    if any(values.keys() != set(ADAM) for values in state.values()) or any(i >= len(parameters) for i in state):
+        raise ValueError("what Adam keeps is not complete")
     optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from dcgan import distributed
 from dcgan.config import MAX_SIDE, MIN_SIDE, SIDE_MULTIPLES, Config
 from dcgan.data.pack import Inspection, Pack, inspect, pack
-from dcgan.data.sources import NAMES, find_source
+from dcgan.data.sources import NAMES, find_source, find_source_of_run
 from dcgan.data.subset import without
 from dcgan.device import resolve_device
 from dcgan.errors import InputError, printable
@@ -29,7 +29,7 @@ class Prepared(NamedTuple):
     name: str
 
 
-def prepare(config: Config, display: Display, left_out: Sequence[int] | None = None) -> Prepared:
+def prepare(config: Config, display: Display, left_out: Sequence[int] | None = None, resumed: bool = False) -> Prepared:
     """Find the data, settle the settings by it, and pack it (or open the pack of an earlier time).
 
     left_out: the duplicates that an earlier session of the run has left out, which is how a resume has the very same
@@ -46,7 +46,7 @@ def prepare(config: Config, display: Display, left_out: Sequence[int] | None = N
 
         check_metrics(metric_names(config.training.metrics), among=OF_FEATURES)
     with distributed.in_turn():
-        prepared = _prepared(config, display)
+        prepared = _prepared(config, display, resumed)
     if config.data.dedup:
         prepared = prepared._replace(pack=_without_duplicates(prepared.pack, left_out, display))
     config, packed, _ = prepared
@@ -69,10 +69,12 @@ def _require_even_shares(config: Config) -> None:
         raise InputError(f"batch_size: {size} images cannot be shared evenly by {world} processes; {near}")
 
 
-def _prepared(config: Config, display: Display) -> Prepared:
+def _prepared(config: Config, display: Display, resumed: bool) -> Prepared:
     """Everything but the duplicates."""
-    root = Path(config.data.data_root) if config.data.data_root else None
-    source = find_source(config.data.data or None, root)
+    if resumed:
+        source = find_source_of_run(config.data.data, config.data.data_root)
+    else:
+        source = find_source(config.data.data or None, Path(config.data.data_root) if config.data.data_root else None)
     display.say(f"data: {printable(source.description)}")
     if config.network.image_size == "auto" or config.network.channels == "auto":
         config = _settle(config, inspect(source))

@@ -16,10 +16,11 @@ from dcgan.data.batches import Batches, ReadAhead
 from dcgan.data.pack import Pack
 from dcgan.data.patience import DataLost
 from dcgan.device import is_out_of_memory
-from dcgan.errors import InputError, TrainingError
+from dcgan.errors import InputError, TrainingError, printable
 from dcgan.files import DISK_FULL
 from dcgan.pretrained import Discriminator, Generator, ModelInfo
 from dcgan.progress import Display, Position
+from dcgan.reading import is_integer, is_number
 from dcgan.run import Run
 from dcgan.training.checkpoint import Checkpoint, newest_for_all, saved
 from dcgan.training.health import NEW, Health
@@ -228,19 +229,36 @@ class Recorder:
         return Discriminator(self.step.discriminator, self._info())
 
     def restore(self, checkpoint: Checkpoint) -> None:
-        """Go on from a checkpoint as if nothing had been between."""
-        self.step.restore(checkpoint.tensors, checkpoint.counters)
-        self.batches.restore(checkpoint.place)
-        self.looks.restore(checkpoint.tensors)
-        self.health.restore(checkpoint.counters["health"])
-        self._seen = dict(checkpoint.counters["seen"])
-        if self.scoring and self.scoring.best is None:  # what has gone back keeps its best
-            self.scoring.best = checkpoint.counters.get("best")
+        """Go on from a checkpoint as if nothing had been between. InputError if it is of another training."""
+        try:
+            self._restore(checkpoint)
+        except (ValueError, LookupError, TypeError, AttributeError, RuntimeError, ArithmeticError) as error:
+            said = printable(str(error) or repr(error)).splitlines()[0][:200]
+            raise InputError(
+                f"{self.run}: its checkpoint of step {checkpoint.position.step:,} is of other settings ({said})"
+            ) from error
         then = checkpoint.position
         self.position.step, self.position.images, self.position.seconds = then.step, then.images, then.seconds
         self._logged = Position(then.step, then.images, then.seconds)
         if self.writes:
             self.run.rewind(then.step)
+
+    def _restore(self, checkpoint: Checkpoint) -> None:
+        counters = checkpoint.counters
+        for name in ("updates", "average"):
+            if not is_integer(counters[name]):
+                raise ValueError(f"{name} is no number")
+        counted = [*counters["seen"].values(), *counters["counts"].values(), *counters.get("augmentation", {}).values()]
+        if not all(isinstance(value, int | float) for value in counted):
+            raise ValueError("what was counted are no numbers")
+        self.step.restore(checkpoint.tensors, counters)
+        self.batches.restore(checkpoint.place)
+        self.looks.restore(checkpoint.tensors)
+        self.health.restore(counters["health"])
+        self._seen = dict(counters["seen"])
+        if self.scoring and self.scoring.best is None:  # what has gone back keeps its best
+            best = counters.get("best")
+            self.scoring.best = best if is_number(best) else None
 
     def _diverged(self, values: dict[str, float]) -> Symptom:
         wrong = ", ".join(f"{name} is {value}" for name, value in values.items() if not math.isfinite(value))
