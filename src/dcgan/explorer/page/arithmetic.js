@@ -31,7 +31,7 @@ export function open(panel, app) {
         field("Noise of the neighbours", noise, much)),
       h("section", { class: "card", "aria-label": "Control" }, h("h2", {}, "The same on pixels"),
         h("div", { style: { "max-width": "200px" } }, control.element),
-        h("p", { class: "soft small" }, "Adding pixels lays faces over each other. The generator draws one that could have been a sample."))),
+        h("p", { class: "soft small" }, "Adding pixels lays pictures over each other. The generator draws one that could have been a sample."))),
     palette(app, (pick) => groups[state.to].add(pick)));
 
   function mark() { for (const [key, group] of Object.entries(groups)) group.element.classList.toggle("active", key === state.to); }

@@ -35,7 +35,8 @@ export function thinned(points) {
 export function extent(values) {
   const sorted = [...values].sort((a, b) => a - b), at = (share) => sorted[Math.round(share * (sorted.length - 1))];
   let [low, high] = sorted.length > 40 ? [at(0.01), at(0.99)] : [sorted[0], sorted.at(-1)];
-  const room = (high - low) * 0.06 || Math.abs(high) * 0.1 || 1;
+  if (low === high) return low < 0 ? [1.2 * low, 0] : [0, 1.2 * high || 1];
+  const room = (high - low) * 0.06;
   if (low >= 0 && low < (high - low) * 0.6) low = 0; else low -= room;
   return [low, high + room];
 }

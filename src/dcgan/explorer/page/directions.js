@@ -48,6 +48,7 @@ export function open(panel, app) {
     const output = h("output", { class: "num" }, "0");
     const input = h("input", { type: "range", min: -REACH, max: REACH, step: 0.1, value, "aria-label": text, oninput: () => { show(); set(Number(input.value)); draw(); }, onreset: () => show() });
     const show = () => { output.textContent = Number(input.value).toFixed(1); };
+    show();
     return h("div", { class: "slider" }, ends?.[0] ?? h("span", {}), h("div", { class: "middle" }, h("label", {}, h("span", {}, text), output), input), ends?.[1] ?? h("span", {}));
   }
 

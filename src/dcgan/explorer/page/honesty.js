@@ -42,7 +42,7 @@ export function open(panel, app) {
       result.replaceChildren(
         h("h2", {}, "Sample, and the nearest training images"),
         h("p", { class: "soft small" }, `Of ${number(found.images)}${part} training images; pixels in [0, 1]. Half of the training images are within ${found.usual.toFixed(2)} of another one: a copy is far nearer than that (marked below half of it), but so is a simple drawing. `, h("code", {}, `dcgan evaluate ${run.name} --metrics memorisation`), " compares with held-out images, and tells them apart."),
-        ...rows);
+        h("div", { class: "honest-rows" }, rows));
     } catch (error) { app.wrong(error); } finally { result.removeAttribute("aria-busy"); }
   });
 
