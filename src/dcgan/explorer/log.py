@@ -35,9 +35,9 @@ def read_log(run: Path, version: str, offset: int) -> Log:
             file.seek(offset)
             piece = file.read(PIECE)
             end = piece.rfind(b"\n") + 1
-            more = end > 0 and offset + end < facts.st_size
+            more = len(piece) == PIECE
             records = [record for record in map(_numbers, piece[:end].splitlines()) if record]
-            offset += end
+            offset += end or (PIECE if more else 0)  # a line as long as that is none of ours
     except OSError:
         offset = 0
     health = [_event(line) for line in _lines(run / "health.jsonl")]
