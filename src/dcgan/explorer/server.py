@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import logging
 import socket
@@ -77,7 +78,8 @@ def serve(runs: Sequence[Opened], listening: socket.socket, started: Callable[[s
             await super().startup(sockets)
             started(f"http://{HOST}:{port}/")
 
-    Server(config).run(sockets=[listening])
+    with contextlib.suppress(KeyboardInterrupt):  # uvicorn passes it on when all is done
+        Server(config).run(sockets=[listening])
 
 
 def _add_page(app: FastAPI) -> None:

@@ -25,14 +25,14 @@ export function open(panel, app) {
     h("section", { class: "card", "aria-label": "Groups" },
       segmented("What you choose below goes to", { a: "A", b: "B", c: "C" }, "a", (to) => { state.to = to; mark(); }),
       h("div", { class: "sum" }, part("a"), sign("−", "minus"), part("b"), sign("+", "plus"), part("c"))),
+    palette(app, (pick) => groups[state.to].add(pick)),
     h("div", { class: "columns" },
       h("section", { class: "card", "aria-label": "Result" }, h("h2", {}, "= the result, amid its neighbours"),
         h("div", { class: "three", style: { "max-width": "420px" } }, results.map((one) => one.element)),
         field("Noise of the neighbours", noise, much)),
       h("section", { class: "card", "aria-label": "Control" }, h("h2", {}, "The same on pixels"),
         h("div", { style: { "max-width": "200px" } }, control.element),
-        h("p", { class: "soft small" }, "Adding pixels lays pictures over each other. The generator draws one that could have been a sample."))),
-    palette(app, (pick) => groups[state.to].add(pick)));
+        h("p", { class: "soft small" }, "Adding pixels lays pictures over each other. The generator draws one that could have been a sample."))));
 
   function mark() { for (const [key, group] of Object.entries(groups)) group.element.classList.toggle("active", key === state.to); }
 
