@@ -54,6 +54,8 @@ def address(looked_at: Path, weights: dict[str, Path]) -> Iterator[str]:
     """Of a server that the command has started."""
     command = [sys.executable, "-m", "dcgan", "explore", str(looked_at), str(weights["classes"]), "--port", "0"]
     environment = os.environ | {"PYTHONPATH": str(Path(dcgan.__file__).parents[1])}
+    if SHOWN:
+        del environment["DCGAN_CACHE"]  # its training images are packed in the real one
     with subprocess.Popen(
         [*command, "--no-browser", "--device", "cpu"], env=environment, stdout=subprocess.PIPE, text=True
     ) as server:
@@ -104,12 +106,13 @@ def until(page, expression: str) -> None:
     raise AssertionError(f"never: {expression}")
 
 
-def snap(page, name: str) -> None:
+def snap(page, name: str, height: int = 900) -> None:
     """Keep what is seen for the docs, if they are asked for."""
     if PICTURES:
         settled(page)
         page.wait_for_timeout(2000)  # what was said at the bottom goes
-        picture = Image.open(io.BytesIO(page.screenshot())).convert("RGB").quantize(128, dither=Image.Dither.NONE)
+        shown = Image.open(io.BytesIO(page.screenshot())).convert("RGB")
+        picture = shown.crop((0, 0, shown.width, min(height, shown.height))).quantize(64, dither=Image.Dither.NONE)
         picture.save(Path(PICTURES) / f"explore-{name}.png", optimize=True)
 
 
@@ -133,12 +136,22 @@ def colours(image: np.ndarray) -> np.ndarray:
 
 def changed(page, selector: str, before: np.ndarray, n: int = 0) -> np.ndarray:
     """What a canvas shows once it is something else."""
-    for _ in range(100):
+    for _ in range(WAIT // 50):
         page.wait_for_timeout(50)
         now = pixels(page, selector, n)
         if not np.array_equal(now, before):
             return now
     raise AssertionError(f"{selector} has not changed")
+
+
+def drawn(page, selector: str, n: int = 0) -> np.ndarray:
+    """What a canvas shows once there is something on it, and nothing more is asked for."""
+    for _ in range(WAIT // 50):
+        if pixels(page, selector, n)[..., 3].any():
+            settled(page)
+            return pixels(page, selector, n)
+        page.wait_for_timeout(50)
+    raise AssertionError(f"{selector} stays empty")
 
 
 def downloaded(page, selector: str) -> tuple[str, bytes]:
@@ -150,10 +163,10 @@ def downloaded(page, selector: str) -> tuple[str, bytes]:
 def test_draw(page, looked_at: Path) -> None:
     generator = Generator.from_pretrained(looked_at, "cpu")
     first = "#panel-draw .tile canvas"
-    settled(page)
+    drawn(page, first, 29)
     for n, image in enumerate(generator.sample(30)[[0, 29]]):
         assert np.array_equal(pixels(page, first, 29 * n), colours(image))
-    snap(page, "draw")
+    snap(page, "draw", 660)
     tiles = page.locator("#panel-draw .tile").count()
     page.mouse.wheel(0, 50_000)
     until(page, f"document.querySelectorAll('#panel-draw .tile').length > {tiles}")
@@ -208,8 +221,7 @@ def test_walk(page, looked_at: Path) -> None:
     view = "#panel-walk .player canvas"
     first = colours(generator.sample(1)[0])
     page.get_by_text("1 of 70").wait_for()
-    settled(page)
-    assert np.array_equal(pixels(page, view), first)
+    assert np.array_equal(drawn(page, view), first)
     snap(page, "walk")
     scrub = page.get_by_label("Frame of the walk")
     scrub.fill("23")
@@ -234,9 +246,8 @@ def test_walk(page, looked_at: Path) -> None:
 def test_directions(page) -> None:
     go(page, "directions")
     page.locator("#panel-directions .slider input").nth(7).wait_for()
-    settled(page)
     view = "#panel-directions .moved canvas"
-    start = pixels(page, view)
+    start = drawn(page, view)
     slider = page.locator("#panel-directions .slider input").first
     slider.fill("3")
     moved = changed(page, view, start)
@@ -261,9 +272,8 @@ def test_directions(page) -> None:
 
 def test_arithmetic(page) -> None:
     go(page, "arithmetic")
-    settled(page)
     result = "#panel-arithmetic .three canvas"
-    before = pixels(page, result, 4)
+    before = drawn(page, result, 4)
     snap(page, "arithmetic")
     page.get_by_label("B", exact=True).check()
     tiles = page.locator("#panel-arithmetic section[aria-label='Choose samples'] .tile")
@@ -304,8 +314,8 @@ def test_forget(page, looked_at: Path) -> None:
     page.locator("#panel-forget > div").evaluate("element => scrollTo(0, 0)")
     assert not np.array_equal(pixels(page, ".pair canvas", 0), pixels(page, ".pair canvas", 1))
     if PICTURES:
-        page.set_viewport_size({"width": 1240, "height": 1330})
-    snap(page, "forget")
+        page.set_viewport_size({"width": 1240, "height": 1180})
+    snap(page, "forget", 1180)
     page.fill("input[pattern]", "no-mouth")
     page.click("text=Save the generator")
     page.get_by_text("Saved as edited/no-mouth.safetensors").wait_for()
