@@ -27,7 +27,7 @@ from dcgan.pretrained import Generator, class_labels
 
 PIXELS = 2**23
 """Most pixels of one answer."""
-KEPT_BYTES = 48 * 2**20
+KEPT_BYTES = 16 * 2**20
 """Of blocks of 64 images that were drawn, for each run: scrolling back, and other tabs, find them again."""
 KEPT_FORGETTINGS, KEPT_EDITED = 64, 3
 
