@@ -34,7 +34,7 @@ def finished(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run of 20 steps of 16×16 in RGB; not to be changed."""
     out = tmp_path_factory.mktemp("explored") / "small"
     settings: dict[str, Any] = {"image_size": 16, "width": 4, "latent_dim": 8, "batch_size": 8, "device": "cpu"}
-    intervals = {"log_interval": 5, "sample_interval": 8, "checkpoint_interval": 6}
+    intervals: dict[str, Any] = {"log_interval": 5, "sample_interval": 8, "checkpoint_interval": 6}
     dcgan.train(photos, out=out, images=160, precision="fp32", quiet=True, **settings, **intervals)
     return out
 

@@ -59,11 +59,11 @@ def test_directions_are_what_drawing_many_z_finds(settings):
     activations = torch.cat(
         [after_first(network, part, class_labels(config.classes, len(part), label=1)) for part in z.split(8000)]
     )
-    activations = activations.double().numpy()
-    activations -= activations.mean(0)
-    values, components = np.linalg.eigh(activations.T @ activations / n)
+    centred = activations.double().numpy()
+    centred -= centred.mean(0)
+    values, components = np.linalg.eigh(centred.T @ centred / n)
     values, components = values[::-1][:6], components[:, ::-1][:, :6]
-    coordinates = activations @ components
+    coordinates = centred @ components
     regressed = np.linalg.lstsq(coordinates, z.double().numpy(), rcond=None)[0]
     found = principal_directions(generator)
     assert found.vectors.shape == (6, 6)

@@ -86,6 +86,13 @@ def test_picks_are_samples_of_any_seed_class_and_truncation(client):
         assert np.array_equal(np.asarray(Image.open(io.BytesIO(archive.read(name)))), image)
 
 
+def test_no_two_files_of_a_zip_have_one_name(client):
+    labels = ["cat", "cat", "dog"]
+    picks = [{"number": 1, "label": label} for label in labels]
+    archive = zipfile.ZipFile(io.BytesIO(client.post("/api/runs/2/picked.zip", json={"picks": picks}).content))
+    assert archive.namelist() == ["0-1-class-cat.png", "0-1-class-cat-no-2.png", "0-1-class-dog.png"]
+
+
 @pytest.mark.parametrize("kind", ["plain", "uniform"])
 @pytest.mark.parametrize("interpolation", ["spherical", "linear"])
 @pytest.mark.parametrize("loop", [False, True])

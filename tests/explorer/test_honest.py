@@ -27,6 +27,7 @@ def test_neighbours_are_those_of_all_distances(client, finished):
     said = client.post("/api/runs/0/neighbours", json={"picks": picks, "k": 3}).json()
     assert (said["found"], said["images"], said["of"]) == (True, 40, 40)
     every = distances(drawn, pack.images)
+    assert pack.labels is not None
     nearest = np.argsort(every, axis=1, kind="stable")[:, :3]
     for row in range(2):
         found = said["neighbours"][row]

@@ -20,6 +20,7 @@ def test_a_look_gives_what_is_new_and_no_half_lines(tmp_path):
     first = read_log(tmp_path, "", 0)
     assert first.records == [{"step": 1, "loss_d": 0.5}]
     assert not first.more
+    assert first.age is not None
     assert 0 <= first.age < 60
     nothing = read_log(tmp_path, first.version, first.offset)
     assert (nothing.records, nothing.offset) == ([], first.offset)
@@ -48,7 +49,8 @@ def test_long_logs_come_in_pieces(tmp_path, monkeypatch):
     monkeypatch.setattr(log, "PIECE", 100)
     lines = [{"step": step, "value": step / 8} for step in range(50)]
     write_atomically(tmp_path / "metrics.jsonl", "".join(json.dumps(line) + "\n" for line in lines).encode())
-    found, version, offset, looks = [], "", 0, 0
+    found: list[dict[str, float]] = []
+    version, offset, looks = "", 0, 0
     while True:
         piece = read_log(tmp_path, version, offset)
         found, version, offset, looks = found + piece.records, piece.version, piece.offset, looks + 1

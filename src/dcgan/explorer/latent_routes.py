@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Sequence
 from typing import Annotated
 
 import numpy as np
@@ -57,9 +58,8 @@ def latent_routes(bench: Bench) -> APIRouter:
     @router.post("/picked.zip", summary="Samples of any seeds, a PNG each in a zip", response_class=Zip)
     async def picked_zip(run: int, asked: Drawn) -> Response:
         opened = bench.run(run)
-        content = await bench.draw(
-            lambda: zipped(zip(map(file_name, asked.picks), opened.picked(asked.picks, asked.edit), strict=True))
-        )
+        names = file_names(asked.picks)
+        content = await bench.draw(lambda: zipped(zip(names, opened.picked(asked.picks, asked.edit), strict=True)))
         return Zip(content)
 
     @router.post("/walk.png", summary="Frames of a walk through samples", response_class=Png)
@@ -99,11 +99,19 @@ def latent_routes(bench: Bench) -> APIRouter:
 
 
 def file_name(pick: Pick) -> str:
-    """A name that says which sample it is, and that no two different ones share."""
+    """A name that says which sample it is."""
     words = [f"{pick.seed}-{pick.number}"]
     words += [] if pick.label is None else ["class-" + "".join(c if c.isalnum() else "_" for c in pick.label)]
     words += [] if pick.truncation is None else [f"truncation-{pick.truncation:g}"]
     return "-".join(words) + ".png"
+
+
+def file_names(picks: Sequence[Pick]) -> list[str]:
+    """Names of all, no two the same: a sample that is there twice has its place in the second one's name."""
+    names = list[str]()
+    for place, name in enumerate(map(file_name, picks), 1):
+        names.append(name if name not in names else name.replace(".png", f"-no-{place}.png"))
+    return names
 
 
 def frames(opened: Opened, asked: Path) -> np.ndarray:
