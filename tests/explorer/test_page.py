@@ -112,7 +112,7 @@ def snap(page, name: str, height: int = 900) -> None:
         settled(page)
         page.wait_for_timeout(2000)  # what was said at the bottom goes
         shown = Image.open(io.BytesIO(page.screenshot())).convert("RGB")
-        picture = shown.crop((0, 0, shown.width, min(height, shown.height))).quantize(64, dither=Image.Dither.NONE)
+        picture = shown.crop((0, 0, shown.width, min(height, shown.height))).quantize(112, dither=Image.Dither.NONE)
         picture.save(Path(PICTURES) / f"explore-{name}.png", optimize=True)
 
 
@@ -192,7 +192,6 @@ def test_draw(page, looked_at: Path) -> None:
     assert np.array_equal(image.reshape(generator.sample(1)[0].shape), generator.sample(5, 7)[4])
     page.click("text=♡ Favourite")
     assert page.get_by_text("♥ Favourite").get_attribute("aria-pressed") == "true"
-    snap(page, "enlarged")
     page.keyboard.press("Escape")
     page.get_by_text("Favourites (1)").wait_for()
     name, content = downloaded(page, "text=Download zip")
@@ -212,7 +211,6 @@ def test_two_runs_side_by_side(page, looked_at: Path) -> None:
     page.select_option("#run", "1")
     page.get_by_label("Class", exact=True).select_option("dog")
     settled(page)
-    snap(page, "classes")
 
 
 def test_walk(page, looked_at: Path) -> None:
@@ -315,7 +313,7 @@ def test_forget(page, looked_at: Path) -> None:
     assert not np.array_equal(pixels(page, ".pair canvas", 0), pixels(page, ".pair canvas", 1))
     if PICTURES:
         page.set_viewport_size({"width": 1240, "height": 1180})
-    snap(page, "forget", 1180)
+    snap(page, "forget", 1080)
     page.fill("input[pattern]", "no-mouth")
     page.click("text=Save the generator")
     page.get_by_text("Saved as edited/no-mouth.safetensors").wait_for()
