@@ -26,6 +26,7 @@ LEVELS: list[set[str]] = [
     {"training"},
     {"latent", "features", "export"},
     {"reproduce"},
+    {"explorer"},
     {"cli"},
 ]
 ONLY_TORCH_AND_CONFIG = {"networks", "losses"}

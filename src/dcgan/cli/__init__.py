@@ -15,6 +15,7 @@ COMMANDS = {
     "train": "train a DCGAN on a folder, zip, tar or IDX files, or a data set by name",
     "sample": "draw images from a trained generator",
     "evaluate": "how near a generator's images are to real ones: FID, KID, precision, recall and more",
+    "explore": "a page on this machine to draw, walk, slide, add, forget, and follow a training in",
     "latent walk": "from sample to sample through the latent space: a grid, a GIF or frames",
     "import-authors": "make a run directory of the networks that the paper's authors released",
     "latent arithmetic": "A - B + C of concepts, its neighbourhood, and the same on pixels (the paper's Figure 7)",
