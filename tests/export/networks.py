@@ -6,7 +6,7 @@ from dcgan.networks import build_generator
 from dcgan.presets import PRESETS, load_preset
 from dcgan.pretrained import Generator, ModelInfo
 
-CASES = {
+CASES: dict[str, tuple[str, dict[str, object]]] = {
     **{name: (name, {}) for name in PRESETS},
     "fast, classes": ("fast", {"conditional": True, "classes": 3}),
     "fast, classes at every layer": ("fast", {"conditional": True, "classes": 3, "condition": "concat"}),
@@ -19,10 +19,13 @@ CASES = {
 
 
 def generator(case: str = "fast", **changes) -> Generator:
-    """Of a case; weights of 0.1 and statistics of a trained network's size, so that images are neither grey nor flat."""
+    """Of a case; random weights and statistics, so large that images are neither grey nor flat."""
     preset, own = CASES[case]
     config = load_preset(preset)
-    small = {"width": 8, "channels": 3 if config.network.channels == "auto" else config.network.channels}
+    small: dict[str, object] = {
+        "width": 8,
+        "channels": 3 if config.network.channels == "auto" else config.network.channels,
+    }
     if config.network.image_size == "auto":
         small["image_size"] = 32
     if preset == "paper-mnist":

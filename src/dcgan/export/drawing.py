@@ -49,8 +49,8 @@ class Exported:
 class Drawing(nn.Module):
     """latent (N, latent_dim) float32, and label (N,) int64 if conditional → images.
 
-    float: (N, C, H, W) float32 in [-1, 1]; uint8: (N, H, W, C). On the CPU, in evaluation mode, without a norm, and each
-    image independent of the others of its batch (see `Generator.alone`).
+    float: (N, C, H, W) float32 in [-1, 1]; uint8: (N, H, W, C). On the CPU, in evaluation mode, without a norm, and
+    each image independent of the others of its batch (see `Generator.alone`).
     """
 
     def __init__(self, generator: Generator, output: Output = "float") -> None:
@@ -90,8 +90,9 @@ def compare(
 ) -> tuple[float, int]:
     """The largest difference of what `draw` makes of latents (and labels) from the images of the network as trained.
 
-    In several batches, of values in [-1, 1], with how many images were compared. That of a uint8 value is what it is off
-    beyond the half level that rounding may cost. Raises RuntimeError if it is over `limit` or no number, or a shape wrong.
+    In several batches, of values in [-1, 1], with how many images were compared. That of a uint8 value is what it is
+    off beyond the half level that rounding may cost. Raises RuntimeError if it is over `limit` or no number, or if a
+    shape is wrong.
     """
     network, start, largest = generator.alone().eval(), 0, 0.0
     device = next(network.parameters()).device

@@ -1,4 +1,4 @@
-"""A trained generator as an ONNX file, which runs without PyTorch: onnxruntime has it for any language, and the browser."""
+"""A trained generator as an ONNX file, which runs without PyTorch: in any language, and in the browser."""
 
 from __future__ import annotations
 
@@ -45,10 +45,10 @@ def export_onnx(
     """Write a generator as one ONNX file, once onnxruntime has drawn the same images with it.
 
     Inputs: `latent` float32 (N, latent_dim) and, for class-conditional generators, `label` int64 (N,), N any.
-    Output: `images`, float32 (N, C, H, W) in [-1, 1], or for output="uint8" uint8 (N, H, W, C). An image does not depend
-    on the others of its batch: networks that normalise by the batch have the statistics of the first 64 samples of seed 0.
-    half: store the weights as float16, which halves the file; the arithmetic stays float32. source, licence: for the
-    file's metadata, which also hold what the latents and classes are.
+    Output: `images`, float32 (N, C, H, W) in [-1, 1], or for output="uint8" uint8 (N, H, W, C). An image does not
+    depend on the others of its batch: networks that normalise by the batch have the statistics of the first 64 samples
+    of seed 0. half: store the weights as float16, which halves the file; the arithmetic stays float32. source, licence:
+    for the file's metadata, which also hold what the latents and classes are.
     Raises InputError if `path` exists or cannot be written, or the `onnx` extra is not installed, RuntimeError if the
     file's images are not the network's (over 1e-4 of values in [-1, 1]; 0.1 with half).
     """

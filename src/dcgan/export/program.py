@@ -22,9 +22,10 @@ def export_program(
 ) -> Exported:
     """Write a generator as a program of torch.export, once it has been loaded again and drawn the same images.
 
-    `torch.export.load(path).module()(latent)`, or `(latent, label)` for class-conditional ones: see `export_onnx` for both
-    and for the images. The archive holds graph, weights as they are and JSON; its example inputs, which would be a pickle,
-    are left out. Raises InputError if `path` exists or cannot be written, RuntimeError if the images are others.
+    `torch.export.load(path).module()(latent)`, or `(latent, label)` for class-conditional ones: see `export_onnx` for
+    both and for the images. The archive holds graph, weights as they are and JSON; its example inputs, which would be a
+    pickle, are left out. Raises InputError if `path` exists or cannot be written, RuntimeError if the images are
+    others.
     """
     path = Path(path)
     check_new(path)

@@ -42,8 +42,8 @@ class Runtime:
 def find_runtime(given: Path | None = None) -> Runtime:
     """The files in the folder `given`; else of a node_modules here or above, of the cache, or fetched by npm.
 
-    A folder is that of the files, of the package, or one with a node_modules in it. What npm fetches is the version whose
-    checksum is above, and is kept in the cache. Raises InputError if there is none, with what to do.
+    A folder is that of the files, of the package, or one with a node_modules in it. What npm fetches is the version
+    whose checksum is above, and is kept in the cache. Raises InputError if there is none, with what to do.
     """
     if given is not None:
         runtime = _in(given)

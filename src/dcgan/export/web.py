@@ -31,8 +31,9 @@ def export_web(
     """Make a folder that any static host can serve: the page, the network as ONNX, and onnxruntime-web.
 
     The page asks for nothing outside its folder, needs no special headers, and draws the very samples of `dcgan sample`
-    by seed and number (generators that normalise by the batch: those of `Generator.draw`). runtime: where onnxruntime-web
-    is; found, or fetched by npm, if not given. half, source, licence: as in `export_onnx`; title: of the page.
+    by seed and number (generators that normalise by the batch: those of `Generator.draw`). runtime: where
+    onnxruntime-web is; found, or fetched by npm, if not given. half, source, licence: as in `export_onnx`; title: of
+    the page.
     Raises what `export_onnx` and `find_runtime` raise; the folder is whole or absent.
     """
     folder = Path(folder)

@@ -8,7 +8,7 @@ import { Samples } from "./samples.js";
 import { format, parse, seedOf, VIEWS } from "./state.js";
 import { WalkView } from "./walk.js";
 
-const FIRST = 24, MORE = 24;
+const FIRST = 28, MORE = 28, AT_ONCE = 7; // samples: whole rows on wide and narrow windows
 const find = (selector) => document.querySelector(selector);
 const status = find("#status");
 
@@ -32,12 +32,12 @@ function change(next, replace = true) {
     const address = format(state);
     if (address !== location.hash) history[replace ? "replaceState" : "pushState"](null, "", address);
     controls();
-    if (!samples?.are(state)) {
-      samples = new Samples(model, facts, state);
-      await grid();
-    }
+    const same = samples?.are(state);
+    if (!same) samples = new Samples(model, facts, state);
+    const view = views[state.view].render(state, samples, () => shown); // first: it is what is looked at
+    const tiles = same ? null : grid();
     marks();
-    await views[state.view].render(state, samples, () => shown);
+    await Promise.all([view, tiles]);
   });
 }
 
@@ -69,8 +69,8 @@ async function grid() {
   }
   const began = performance.now(), tiles = [...place.children];
   status.textContent = `Drawing ${tiles.length} samples …`;
-  for (let start = 0; start < tiles.length; start += 12) {
-    const numbers = tiles.slice(start, start + 12).map((_, i) => start + i);
+  for (let start = 0; start < tiles.length; start += AT_ONCE) {
+    const numbers = tiles.slice(start, start + AT_ONCE).map((_, i) => start + i);
     const pictures = await mine.pictures(numbers);
     if (mine !== samples) return; // others have been asked for meanwhile
     pictures.forEach((picture, i) => show(tiles[start + i].querySelector("canvas"), picture));
@@ -120,9 +120,10 @@ function wire() {
   find("#typical").onchange = () => change({ ...state, truncation: Number(find("#typical").value) });
   find("#more").onclick = () => {
     shown += MORE;
-    guarded(async () => {
-      await grid();
+    guarded(() => {
+      const tiles = grid();
       marks();
+      return tiles;
     });
   };
   find("#theme").onclick = () => {
@@ -130,7 +131,6 @@ function wire() {
     document.documentElement.dataset.theme = dark ? "light" : "dark";
   };
   find("#share").onclick = () => guarded(share);
-  addEventListener("hashchange", () => change(parse(location.hash, facts.classes)));
   addEventListener("popstate", () => change(parse(location.hash, facts.classes)));
 }
 

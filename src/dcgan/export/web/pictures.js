@@ -9,13 +9,6 @@ export function show(canvas, image) {
   canvas.getContext("2d").putImageData(image, 0, 0);
 }
 
-/** A new canvas with an ImageData on it. */
-export function canvasOf(image) {
-  const canvas = document.createElement("canvas");
-  show(canvas, image);
-  return canvas;
-}
-
 /** Pictures row by row as one, with two pixels of black between them. */
 export function sheet(images, columns) {
   const gap = 2, [{ width, height }] = images;
@@ -30,15 +23,9 @@ export function sheet(images, columns) {
   return canvas;
 }
 
-/** Offer a canvas as a PNG file, enlarged by a whole number if asked for. */
-export function download(canvas, name, times = 1) {
-  const large = document.createElement("canvas");
-  large.width = canvas.width * times;
-  large.height = canvas.height * times;
-  const context = large.getContext("2d");
-  context.imageSmoothingEnabled = false;
-  context.drawImage(canvas, 0, 0, large.width, large.height);
-  large.toBlob((blob) => {
+/** Offer a canvas as a PNG file. */
+export function download(canvas, name) {
+  canvas.toBlob((blob) => {
     const link = document.createElement("a");
     link.href = URL.createObjectURL(blob);
     link.download = name;

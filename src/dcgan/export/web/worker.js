@@ -3,14 +3,19 @@
 import * as ort from "./ort/ort.js";
 
 ort.env.wasm.numThreads = 1; // more would want headers that not every host sends
-ort.env.wasm.wasmPaths = { wasm: new URL("./ort/ort.wasm", import.meta.url).href };
 
 let session;
 
-async function load(name) {
+async function bytes(name) {
   const answer = await fetch(new URL(name, import.meta.url));
   if (!answer.ok) throw new Error(`${name}: ${answer.status}`);
-  session = await ort.InferenceSession.create(new Uint8Array(await answer.arrayBuffer()), { executionProviders: ["wasm"] });
+  return answer.arrayBuffer();
+}
+
+async function load(name) {
+  const [model, wasm] = await Promise.all([bytes(name), bytes("ort/ort.wasm")]);
+  ort.env.wasm.wasmBinary = wasm; // by us, as not every host knows its type
+  session = await ort.InferenceSession.create(new Uint8Array(model), { executionProviders: ["wasm"] });
 }
 
 /** z: n latents one after another; labels: n class numbers, or null. Gives the images' values and their shape. */
