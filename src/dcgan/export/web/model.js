@@ -1,13 +1,6 @@
 // The network as the page sees it: latents in, pictures out.
 
 export class Model {
-  /** A network of this folder, loaded and ready. */
-  static async load(name = "model.onnx") {
-    const model = new Model();
-    await model.#ask({ load: name });
-    return model;
-  }
-
   #worker = new Worker(new URL("./worker.js", import.meta.url), { type: "module" });
   #waiting = new Map();
   #asked = 0;
@@ -31,6 +24,11 @@ export class Model {
       this.#waiting.set(id, { resolve, reject });
       this.#worker.postMessage({ id, ...question });
     });
+  }
+
+  /** Get a network of this folder ready, in the place of the one before. */
+  load(name = "model.onnx") {
+    return this.#ask({ load: name });
   }
 
   /** What the network gives for latents (arrays) and class numbers (or null): {values, shape}. */

@@ -162,7 +162,8 @@ guarded(async () => {
   if (!answer.ok) throw new Error(`model.json: ${answer.status}`);
   facts = await answer.json();
   describe();
-  model = await Model.load();
+  model = new Model();
+  await model.load();
   views = {
     draw: new DrawView(find("#panel-draw")),
     walk: new WalkView(find("#panel-walk"), change),

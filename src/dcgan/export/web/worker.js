@@ -13,8 +13,8 @@ async function bytes(name) {
 }
 
 async function load(name) {
-  const [model, wasm] = await Promise.all([bytes(name), bytes("ort/ort.wasm")]);
-  ort.env.wasm.wasmBinary = wasm; // by us, as not every host knows its type
+  const [model, wasm] = await Promise.all([bytes(name), ort.env.wasm.wasmBinary ?? bytes("ort/ort.wasm")]);
+  ort.env.wasm.wasmBinary = wasm; // fetched by us, as not every host knows its type
   session = await ort.InferenceSession.create(new Uint8Array(model), { executionProviders: ["wasm"] });
 }
 
