@@ -172,6 +172,10 @@ def test_command(tmp_path, capsys):
     assert "exists already" in capsys.readouterr().err
     assert main(["export", str(tmp_path / "run")]) == 2
     assert "--onnx, --pt2 or --web" in capsys.readouterr().err
+    assert main(["export", str(tmp_path / "run"), "--pt2", str(tmp_path / "x"), "--half"]) == 2
+    assert "weights in float32" in capsys.readouterr().err
+    assert main(["export", str(tmp_path / "run"), "--pt2", str(tmp_path / "x"), "--title", "X"]) == 2
+    assert "are of --web" in capsys.readouterr().err
     same = str(tmp_path / "same")
     assert main(["export", str(tmp_path / "run"), "--onnx", same, "--pt2", same]) == 2
     assert "different names" in capsys.readouterr().err

@@ -61,6 +61,10 @@ def run(arguments: Sequence[str]) -> int:
     wanted = [path for path in (options.onnx, options.pt2, options.web) if path is not None]
     if not wanted:
         raise InputError("nothing to write: name a file or folder as --onnx, --pt2 or --web")
+    if options.half and not (options.onnx or options.web):
+        raise InputError("--half is of --onnx and --web; a .pt2 has its weights in float32")
+    if not options.web and (options.title or options.ort):
+        raise InputError("--title and --ort are of --web, which is not asked for")
     if len({path.absolute() for path in wanted}) < len(wanted):
         raise InputError("--onnx, --pt2 and --web want different names")
     for path in wanted:
