@@ -26,9 +26,11 @@ def norms(network):
         ("fast", {"conditional": True, "classes": 3, "condition": "concat"}, 0),
         ("fast", {"upsampling": "resize"}, 0),
         ("fast", {"norm_stats": "batch"}, 3),
-        ("blog", {"latent_dim": 8}, 1),  # its first follows no layer of the sequence
+        ("blog", {"latent_dim": 8}, 0),
         ("paper-imagenet32", {"norm_stats": "running", "norm_eps": 1e-5}, 0),
-        ("paper-mnist", {"norm_stats": "running", "classes": 3}, 3),  # it has no sequence
+        ("paper-mnist", {"norm_stats": "running", "classes": 3}, 0),
+        ("paper-mnist", {"classes": 3}, 3),
+        ("paper-mnist", {"norm_stats": "running", "classes": 3, "upsampling": "resize"}, 0),
     ],
 )
 def test_folding_changes_nothing_but_rounding(preset, changes, left):

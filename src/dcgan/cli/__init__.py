@@ -17,6 +17,7 @@ COMMANDS = {
     "evaluate": "how near a generator's images are to real ones: FID, KID, precision, recall and more",
     "explore": "a page on this machine to draw, walk, slide, add, forget, and follow a training in",
     "latent walk": "from sample to sample through the latent space: a grid, a GIF or frames",
+    "export": "write a generator as ONNX, as a PyTorch program, or as a web page that draws by itself",
     "import-authors": "make a run directory of the networks that the paper's authors released",
     "latent arithmetic": "A - B + C of concepts, its neighbourhood, and the same on pixels (the paper's Figure 7)",
     "latent turn": "samples along the vector between two groups of samples (the paper's Figure 8)",

@@ -55,6 +55,14 @@ EXAMPLES: dict[str, tuple[tuple[str, str], ...]] = {
         ("dcgan report runs/photos-fast", "write its report.html anew, after an evaluation say"),
         ("dcgan report runs/photos-fast --out photos.html", "or another file, to send to someone"),
     ),
+    "explore": (
+        ("dcgan explore runs/photos-fast", "draw, walk, slide, add, forget and follow the training, in a browser"),
+        ("dcgan explore runs/photos-fast runs/photos-fast-2", "two runs side by side"),
+    ),
+    "export": (
+        ("dcgan export runs/photos-fast --onnx photos.onnx", "for onnxruntime, in any language"),
+        ("dcgan export runs/photos-fast --web site/", "a page that draws in the visitor's own browser"),
+    ),
     "push": (
         ("dcgan push runs/photos-fast me/photos --folder card", "look first at what would be uploaded"),
         ("dcgan push runs/photos-fast me/photos --licence cc-by-4.0", "to a private repository of the hub"),

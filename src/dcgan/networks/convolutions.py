@@ -32,6 +32,14 @@ class UpsampleConv(nn.Conv2d):
             return _UpsampleConv.apply(*_autocast(input, self.weight, self.bias))
         return _upsample_conv(input, self.weight, self.bias)
 
+    def as_transposed(self) -> nn.ConvTranspose2d:
+        """The same function of the weights as they are now, as one of PyTorch's own layers."""
+        layer = nn.ConvTranspose2d(self.in_channels, self.out_channels, 4, 2, 1, bias=self.bias is not None)
+        with torch.no_grad():
+            layer.weight = nn.Parameter(_upsample_kernel(self.weight))
+            layer.bias = self.bias
+        return layer
+
 
 class ThinConv(nn.Conv2d):
     """A 3×3 convolution (padding 1) to very few maps, such as an image's channels: (N, C, H, W) → (N, C', H, W).
@@ -57,8 +65,12 @@ def _autocast(*tensors: torch.Tensor | None) -> tuple[torch.Tensor | None, ...]:
 
 
 def _upsample_conv(x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None) -> torch.Tensor:
-    kernel = _meet(_meet(weight.transpose(0, 1), 2), 3)  # (C, C', 4, 4)
-    return nn.functional.conv_transpose2d(x, kernel, bias, stride=2, padding=1)
+    return nn.functional.conv_transpose2d(x, _upsample_kernel(weight), bias, stride=2, padding=1)
+
+
+def _upsample_kernel(weight: torch.Tensor) -> torch.Tensor:
+    """(C', C, 3, 3) → (C, C', 4, 4)"""
+    return _meet(_meet(weight.transpose(0, 1), 2), 3)
 
 
 def _meet(kernel: torch.Tensor, axis: int) -> torch.Tensor:

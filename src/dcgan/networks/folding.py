@@ -10,6 +10,7 @@ from torch.nn.utils import skip_init
 from torch.nn.utils.fusion import fuse_conv_bn_eval, fuse_linear_bn_eval
 
 from dcgan.networks.blocks import Projection
+from dcgan.networks.generators import BlogGenerator, MnistGenerator
 
 NORMS = nn.BatchNorm1d | nn.BatchNorm2d
 
@@ -41,7 +42,11 @@ def folded(network: nn.Module) -> nn.Module:
                     module[i] = fuse_conv_bn_eval(layer, norm, isinstance(layer, nn.ConvTranspose2d))
                     module[i + 1] = nn.Identity()
         elif isinstance(module, Projection) and isinstance(module.norm, NORMS) and _is_fixed(module.norm):
-            _fold_projection(module, module.norm)
+            module.linear, module.norm = _fused(module.linear, module.norm), nn.Identity()
+        elif isinstance(module, BlogGenerator) and isinstance(module.blocks[0], NORMS):
+            module.project, module.blocks[0] = _fused(module.project, module.blocks[0]), nn.Identity()
+        elif isinstance(module, MnistGenerator) and _is_fixed(module.up_norm):
+            _fold_mnist(module)
     return network.to(memory_format=torch.channels_last)
 
 
@@ -85,13 +90,21 @@ def _is_fixed(norm: nn.BatchNorm1d | nn.BatchNorm2d) -> bool:
     return norm.running_mean is not None
 
 
-def _fold_projection(module: Projection, norm: nn.BatchNorm1d | nn.BatchNorm2d) -> None:
-    """Its norm is a unit's, or a map's: then all units of a map share its numbers."""
-    linear = module.linear
+def _fold_mnist(network: MnistGenerator) -> None:
+    """Its layers are no sequence: each stands beside its norm."""
+    network.hidden = _fused(network.hidden, network.hidden_norm)
+    network.project = _fused(network.project, network.project_norm)
+    network.up = fuse_conv_bn_eval(network.up, network.up_norm, isinstance(network.up, nn.ConvTranspose2d))
+    for name in ("hidden_norm", "project_norm", "up_norm"):
+        setattr(network, name, nn.Identity())
+
+
+def _fused(linear: nn.Linear, norm: nn.BatchNorm1d | nn.BatchNorm2d) -> nn.Linear:
+    """A projection with its norm in it. The norm is a unit's, or a map's: then all units of a map share its numbers."""
     units = nn.BatchNorm1d(linear.out_features, norm.eps).to(linear.weight).eval()
     state = {
         name: tensor.repeat_interleave(linear.out_features // len(tensor)) if tensor.ndim else tensor
         for name, tensor in norm.state_dict().items()
     }
     units.load_state_dict(state, strict=False)  # without gain and bias: 1 and 0, as it is made
-    module.linear, module.norm = fuse_linear_bn_eval(linear, units), nn.Identity()
+    return fuse_linear_bn_eval(linear, units)
