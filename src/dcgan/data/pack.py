@@ -20,7 +20,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -28,6 +28,9 @@ from dcgan.data.cache import default_cache, partial_folder, sync
 from dcgan.data.decode import GREY_MODES, RESAMPLING, BadImage, decode, upright_size
 from dcgan.data.source import ArraySource, Item, Source
 from dcgan.errors import InputError, printable
+
+if TYPE_CHECKING:
+    from dcgan.data.shards.source import ShardSource
 
 FORMAT = 1
 CHUNK_IMAGES = 16  # a task for one thread
@@ -65,6 +68,12 @@ class Pack:
     source: str  # the source's description
     fresh: bool  # packed by this call, not found in the cache
     left_out: tuple[int, ...] = ()  # rows of the whole pack that this part of it is without; see `subset`
+    streamed: ShardSource | None = None  # what is trained on, of which this is a sample; None when it is this
+
+    @property
+    def total(self) -> int:
+        """Images of an epoch."""
+        return len(self.images if self.streamed is None else self.streamed)
 
 
 @dataclass(frozen=True)

@@ -102,7 +102,7 @@ def _resume_run(run: Run, config: Config, display: Display) -> Run:
     config, pack, _ = prepare(config, display, run.data.get("left_out"))
     if pack.key != run.data.get("key"):
         raise InputError(f"{run}: the images of {config.data.data} are not those it was trained on; start a new run")
-    if checkpoint and Length(config.training, len(pack.images)).share(checkpoint.position) >= 1:
+    if checkpoint and Length(config.training, pack.total).share(checkpoint.position) >= 1:
         display.say(f"{run} has reached its length already; give a longer --minutes, --images or --n-epochs to go on")
         return run
     where = f"step {checkpoint.position.step:,}" if checkpoint else "the beginning (there is no checkpoint yet)"
