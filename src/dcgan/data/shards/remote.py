@@ -59,8 +59,8 @@ def fetched(url: str, size: int | None = None, sha256: str = "") -> Path:
                 _fetch(url, path, size, sha256)
                 break
             except (OSError, http.client.HTTPException) as error:
-                gone = isinstance(error, urllib.error.HTTPError) and error.code in (401, 403, 404, 410)
-                if wait is None or gone:
+                final = isinstance(error, urllib.error.HTTPError) and error.code < 500 and error.code not in (408, 429)
+                if wait is None or final:
                     raise InputError(f"{printable(url)}: cannot be fetched ({printable(error)})") from error
                 time.sleep(wait)
     _make_room(folder, path)
