@@ -4,7 +4,7 @@
 
 Makes JPEGs of noise that is smooth (about 2.5 KB at 64×64), shards of them, and the pack, in a temporary folder; reads
 --batches batches of each in turn, --rounds times, each in a process of its own. Prints medians, the peak of the
-process's memory, and the stream's rate as a share of the pack's. Files are in the page cache: this is decoding, no disk.
+process's memory, and the rate as a share of the pack's. Files are in the page cache: this is decoding, no disk.
 """
 
 from __future__ import annotations

@@ -17,6 +17,8 @@ from dcgan.data.sources import find_source
 from dcgan.errors import InputError
 from dcgan.evaluation.originals import originals
 from dcgan.progress import Display
+from dcgan.training.checkpoint import newest
+from tests.together import together
 
 
 @pytest.fixture(scope="session")
@@ -94,3 +96,19 @@ def test_the_command_packs_and_refuses(photos: Path, tmp_path: Path, capsys: pyt
     said = capsys.readouterr().err
     assert all(word in said for word in ("shard_images: 0 is outside", "shard_mb: -1", "image_size: 'big'"))
     assert not (tmp_path / "new").exists()
+
+
+def trained(data: str, out: str, settings: dict[str, Any]) -> str:
+    return str(dcgan.train(data, out=out, **settings).path)
+
+
+def test_two_processes_train_on_a_stream_as_one_does(twenty: Path, tmp_path: Path, tiny: dict[str, Any]) -> None:
+    settings = tiny | {"stream": True, "images": 80, "log_interval": 1, "checkpoint_interval": 5, "augment": "none"}
+    one = dcgan.Run(Path(trained(str(twenty), str(tmp_path / "one"), settings)))
+    paths = together(trained, 2, str(twenty), str(tmp_path / "two"), settings)
+    two = dcgan.Run(Path(paths[0]))
+    for ours, theirs in zip(one.metrics(), two.metrics(), strict=True):
+        for name in ("loss_d", "loss_g", "d_real"):
+            assert ours[name] == pytest.approx(theirs[name], abs=1e-4)
+    places = [newest(run.checkpoints)[0].place for run in (one, two)]  # type: ignore[union-attr]
+    assert places[0] == places[1] == {"epoch": 2, "offset": 0}

@@ -110,7 +110,7 @@ def test_a_cut_shard_is_named(tmp_path: Path, cut: int) -> None:
     with tarfile.open(tmp_path / "good.tar", "w") as archive:
         for i in range(5):
             add(archive, f"{i}.png", png(i))
-        length = archive.offset + 1024  # type: ignore[attr-defined]
+        length = archive.offset + 1024
     content = (tmp_path / "good.tar").read_bytes()[:length]
     (tmp_path / "zcut.tar").write_bytes(content[:cut])
     with pytest.raises(InputError, match=r"zcut\.tar: cannot be read"):
