@@ -104,6 +104,10 @@ class DataConfig:
     """Mirror every second image at random; doubles a small set of photographs, spoils digits."""
     dedup: bool = False
     """Of photographs that are nearly the same, learn from the first only; `dcgan data dedup` shows which they are."""
+    stream: bool = False
+    """Read tar shards while training, for sets too large to be decoded into a memory map first."""
+    shuffle_buffer: int = within(16_384, "[1, 1e9]")
+    """Images over which a stream is shuffled beside the order of its shards; it reads that far about."""
     partial_batches: bool = False
     """End an epoch with a smaller batch if need be; otherwise batches run on into the next epoch."""
 

@@ -27,6 +27,7 @@ COMMANDS = {
     "features forget": "drop what G draws in boxes or a region: the maps that stand for it (the paper's Figure 6)",
     "features extract": "write the features of a discriminator's convolutions, with the images' labels",
     "features probe": "how well a linear classifier does on those features, beside pixels and an untrained network",
+    "data pack": "write images as tar shards, for sets larger than a disk",
     "data dedup": "find images of a set that are nearly the same",
     "data faces": "cut the faces out of photographs",
     "report": "a run on one page: curves, grids, metrics, health, and how to do it again",

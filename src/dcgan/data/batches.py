@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
@@ -16,13 +16,20 @@ Place = dict[str, int]
 
 
 def open_batches(
-    images: np.ndarray, labels: np.ndarray | None, device: torch.device, **options: Any
+    images: np.ndarray,
+    labels: np.ndarray | None,
+    device: torch.device,
+    stream: Callable[..., Batches] | None = None,
+    **options: Any,
 ) -> Batches | ReadAhead:
     """Batches in the way that suits the device; `options` are those of Batches, and the batches are the same.
 
     A GPU gets the whole set if that takes no more than half of its free memory, and otherwise batches that
     are read and pinned ahead of need. A CPU reads them from the memory map when it wants them.
+    `stream`: opens a stream of shards in place of these images, with the same options; it reads ahead by itself.
     """
+    if stream is not None:
+        return stream(**options, pin=device.type == "cuda")
     if device.type != "cuda":
         return Batches(images, labels, **options)
     if images.nbytes <= torch.cuda.mem_get_info(device)[0] / 2:

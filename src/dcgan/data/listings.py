@@ -207,7 +207,7 @@ def _select(names: Iterable[str], what: str) -> tuple[tuple[str, ...], tuple[int
         found = ", ".join(printable(kind) for kind, _ in kinds.most_common(5))
         count = f"{len(visible)} file{'s' * (len(visible) != 1)}, none of them an image: {found}"
         raise InputError(f"{what} holds {count if visible else 'no file'}; images end in {' '.join(EXTENSIONS)}")
-    labels, class_names = _classes(list(pictures.values()))
+    labels, class_names = classes_of(list(pictures.values()))
     return tuple(pictures), labels, class_names
 
 
@@ -221,7 +221,7 @@ def _hidden(part: str) -> bool:
     return part.startswith(".") or part in ("__MACOSX", "Thumbs.db")
 
 
-def _classes(paths: Sequence[Sequence[str]]) -> tuple[tuple[int, ...], tuple[str, ...]]:
+def classes_of(paths: Sequence[Sequence[str]]) -> tuple[tuple[int, ...], tuple[str, ...]]:
     """Labels from the first folder where the pictures part; none when some lie beside those folders."""
     depth = 0
     while all(len(path) > depth + 1 for path in paths):

@@ -21,7 +21,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -32,6 +32,9 @@ from dcgan.data.patience import DataLost, patiently
 from dcgan.data.source import ArraySource, Item, Source
 from dcgan.errors import InputError, printable
 from dcgan.reading import is_integer, read_bytes, read_json
+
+if TYPE_CHECKING:
+    from dcgan.data.shards.source import ShardSource
 
 FORMAT = 1
 CHUNK_IMAGES = 16  # a task for one thread
@@ -71,6 +74,12 @@ class Pack:
     source: str  # the source's description
     fresh: bool  # packed by this call, not found in the cache
     left_out: tuple[int, ...] = ()  # rows of the whole pack that this part of it is without; see `subset`
+    streamed: ShardSource | None = None  # what is trained on, of which this is a sample; None when it is this
+
+    @property
+    def total(self) -> int:
+        """Images of an epoch."""
+        return len(self.images if self.streamed is None else self.streamed)
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,8 @@ from dcgan.data.cache import default_data_root
 from dcgan.data.idx import idx_folder, idx_source, is_idx
 from dcgan.data.listings import EXTENSIONS, UNREADABLE, folder_source, reason, tar_source, zip_source
 from dcgan.data.named import NAMES, default_source, find_named
+from dcgan.data.shards.pattern import is_pattern
+from dcgan.data.shards.source import shard_folder, shard_source
 from dcgan.data.source import TAR_EXTENSIONS, Source, Split
 from dcgan.data.streams import is_tar
 from dcgan.errors import InputError, nearest, printable
@@ -22,7 +24,9 @@ __all__ = ["NAMES", "default_data_root", "find_source", "find_source_of_run"]
 
 # Pickles can run code when they are read, and none of these says which array holds the pictures.
 REFUSED = (".npz", ".npy", ".pkl", ".pickle", ".pt", ".pth", ".mat", ".h5", ".hdf5", ".parquet", ".tfrecord")
-FORMS = "a folder, zip or tar of pictures, a folder of IDX files, or one of " + ", ".join(NAMES)
+FORMS = "a folder, zip or tar of pictures, a folder of IDX files, tar shards by a pattern, or one of " + ", ".join(
+    NAMES
+)
 
 
 def find_source(
@@ -41,10 +45,12 @@ def find_source(
         return find_named(data, data_root, split, download)
     if not str(data).strip():
         raise InputError(f"no data given; it is {FORMS}")
+    if is_pattern(str(data)):
+        return shard_source(str(data))
     path = Path(data).expanduser()
     try:
         if path.is_dir():
-            return idx_folder(path, split) or folder_source(path)
+            return shard_folder(path) or idx_folder(path, split) or folder_source(path)
         if path.exists():
             return _file_source(path)
     except InputError as error:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from dcgan.config import DataConfig, NetworkConfig
 from dcgan.data.pack import Pack, pack
+from dcgan.data.shards.source import ShardSource
 from dcgan.data.source import Source, Split
 from dcgan.data.sources import find_source_of_run
 from dcgan.data.subset import without
@@ -46,6 +47,8 @@ class Originals:
 
     def prepared(self, source: Source, network: NetworkConfig, display: Display) -> Pack:
         """Another source, prepared in the same way; InputError for data that cannot be used."""
+        if self.settings.stream and isinstance(source, ShardSource):
+            source = source.sample()  # what the run itself took where it needed a whole set
         return pack(
             source,
             network.size,

@@ -110,7 +110,7 @@ def _resume_run(run: Run, config: Config, display: Display) -> Run:
     config, pack, _ = prepare(config, display, run.data.get("left_out"), resumed=True)
     if pack.key != run.data.get("key"):
         raise InputError(f"{run}: the images of {config.data.data} are not those it was trained on; start a new run")
-    done = checkpoint is not None and Length(config.training, len(pack.images)).share(checkpoint.position) >= 1
+    done = checkpoint is not None and Length(config.training, pack.total).share(checkpoint.position) >= 1
     if checkpoint and done and distributed.from_main(lambda: _is_complete(run, checkpoint.position.images)):
         display.say(f"{run} has reached its length already; give a longer --minutes, --images or --n-epochs to go on")
         return run

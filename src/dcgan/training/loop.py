@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
@@ -13,7 +14,7 @@ import torch
 
 from dcgan import distributed
 from dcgan.config import Config, TrainingConfig
-from dcgan.data.batches import open_batches
+from dcgan.data.batches import Batches, open_batches
 from dcgan.data.pack import Pack
 from dcgan.data.patience import DataLost
 from dcgan.device import prepare, repeatable, resolve_device, resolve_precision
@@ -61,12 +62,13 @@ def fit(config: Config, run: Run, pack: Pack, display: Display, checkpoint: Chec
             batch_size=settings.batch_size,
             seed=settings.seed,
             partial=config.data.partial_batches,
+            stream=_stream(config, pack, display),
             share=(distributed.rank(), distributed.world()),
         )
         recorder = Recorder(config, run, pack, display, step, batches)
         if checkpoint:
             recorder.restore(checkpoint)
-        position, length = recorder.position, Length(settings, len(pack.images))
+        position, length = recorder.position, Length(settings, pack.total)
         clock = Clock(position.seconds)
         where = f"{device.type}, {distributed.world()} processes," if distributed.world() > 1 else device.type
         display.say(f"training on {where} in {str(dtype).removeprefix('torch.')}: {length}; run directory {run}")
@@ -92,6 +94,25 @@ def fit(config: Config, run: Run, pack: Pack, display: Display, checkpoint: Chec
         distributed.barrier()  # nobody goes on to a run that is not all there yet
     if stopping:
         raise Interrupted(run)
+
+
+def _stream(config: Config, pack: Pack, display: Display) -> Callable[..., Batches] | None:
+    """What opens the stream of shards that `pack` is a sample of, if it is one."""
+    if pack.streamed is None:
+        return None
+    from dcgan.data.shards.stream import Stream
+
+    height, width, channels = pack.images.shape[1:]
+    return functools.partial(
+        Stream,
+        pack.streamed,
+        (height, width, channels),
+        buffer=config.data.shuffle_buffer,
+        resample=config.data.resample,
+        workers=config.data.workers,
+        max_skipped=config.data.max_skipped,
+        warn=display.warn,
+    )
 
 
 @dataclass(frozen=True)

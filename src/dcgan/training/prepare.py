@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib.util
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,6 +11,8 @@ from typing import Any, NamedTuple
 from dcgan import distributed
 from dcgan.config import MAX_SIDE, MIN_SIDE, SIDE_MULTIPLES, Config
 from dcgan.data.pack import Inspection, Pack, inspect, pack
+from dcgan.data.shards.pattern import is_url
+from dcgan.data.shards.source import streamable
 from dcgan.data.sources import NAMES, find_source, find_source_of_run
 from dcgan.data.subset import without
 from dcgan.device import resolve_device
@@ -50,7 +53,7 @@ def prepare(config: Config, display: Display, left_out: Sequence[int] | None = N
     if config.data.dedup:
         prepared = prepared._replace(pack=_without_duplicates(prepared.pack, left_out, display))
     config, packed, _ = prepared
-    rest = len(packed.images) % config.training.batch_size
+    rest = packed.total % config.training.batch_size
     if config.data.partial_batches and rest > 1 and rest % distributed.world():
         raise InputError(
             f"partial_batches: the last {rest:,} images of an epoch cannot be shared evenly by {distributed.world()} "
@@ -76,6 +79,8 @@ def _prepared(config: Config, display: Display, resumed: bool) -> Prepared:
     else:
         source = find_source(config.data.data or None, Path(config.data.data_root) if config.data.data_root else None)
     display.say(f"data: {printable(source.description)}")
+    streamed = streamable(source, config.data) if config.data.stream else None
+    source = streamed.sample() if streamed else source
     if config.network.image_size == "auto" or config.network.channels == "auto":
         config = _settle(config, inspect(source))
     if config.network.conditional:
@@ -95,7 +100,7 @@ def _prepared(config: Config, display: Display, resumed: bool) -> Prepared:
         max_skipped=config.data.max_skipped,
         progress=display.counter("packing"),
     )
-    return Prepared(config, packed, source.name)
+    return Prepared(config, dataclasses.replace(packed, streamed=streamed), source.name)
 
 
 def _without_duplicates(packed: Pack, left_out: Sequence[int] | None, display: Display) -> Pack:
@@ -109,7 +114,7 @@ def _without_duplicates(packed: Pack, left_out: Sequence[int] | None, display: D
 
 def located(data: str) -> str:
     """A path made absolute, so that a resume finds it from any folder; names stay as they are."""
-    return data if data in ("", *NAMES) else str(Path(data).expanduser().resolve())
+    return data if data in ("", *NAMES) or is_url(data) else str(Path(data).expanduser().resolve())
 
 
 def describe_data(packed: Pack) -> dict[str, Any]:
@@ -117,7 +122,8 @@ def describe_data(packed: Pack) -> dict[str, Any]:
     return {
         "source": packed.source,
         "key": packed.key,
-        "images": len(packed.images),
+        "images": packed.total,
+        "sample": len(packed.images) if packed.streamed else None,
         "shape": list(packed.images.shape[1:]),
         "class_names": list(packed.class_names),
         "upscaled": packed.upscaled,
@@ -155,9 +161,9 @@ def _warn(config: Config, packed: Pack, display: Display) -> None:
         display.warn(
             "the gradient penalty is of single images, which batch norm mixes; --discriminator-norm none is meant"
         )
-    if len(packed.images) < config.training.batch_size:
+    if packed.total < config.training.batch_size:
         display.warn(
-            f"there are {len(packed.images):,} images, fewer than the batch of {config.training.batch_size}: "
+            f"there are {packed.total:,} images, fewer than the batch of {config.training.batch_size}: "
             + ("batches are smaller" if config.data.partial_batches else "each batch goes through them more than once")
         )
 

@@ -1,0 +1,89 @@
+"""`dcgan data pack`: write data as tar shards."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+import tyro
+
+from dcgan.cli import DONE
+from dcgan.errors import InputError, printable
+from dcgan.progress import Display
+
+
+@dataclass(frozen=True)
+class PackOptions:
+    """Write images as tar shards in webdataset's format, with an index, for `dcgan train --stream` and others.
+
+    Every picture keeps its own bytes unless --image-size resizes them all.
+    """
+
+    data: Annotated[
+        tyro.conf.Positional[str], tyro.conf.arg(metavar="DATA", help="A folder, zip, tar, IDX files or a known name.")
+    ]
+    shards: Annotated[Path, tyro.conf.arg(metavar="FOLDER", help="The folder to make.")]
+    shard_images: Annotated[int, tyro.conf.arg(metavar="N", help="Images in a shard, at most. In [1, 1e7].")] = 10_000
+    shard_mb: Annotated[float, tyro.conf.arg(metavar="X", help="Megabytes of a shard, about. In [0.001, 1e5].")] = 256.0
+    shuffle: Annotated[
+        bool, tyro.conf.arg(help="Deal the images to the shards at random (not those of a tar); always the same way.")
+    ] = True
+    image_size: Annotated[
+        str | None, tyro.conf.arg(metavar="SIZE", help="Crop and resize to a side such as 64, or HEIGHTxWIDTH, as PNG.")
+    ] = None
+    channels: Annotated[Literal["1", "3", "4"], tyro.conf.arg(help="Of resized images.")] = "3"
+    data_root: Annotated[
+        Path | None, tyro.conf.arg(metavar="FOLDER", help="Where known names are looked for; else $DCGAN_DATA.")
+    ] = None
+    max_skipped: Annotated[
+        float, tyro.conf.arg(metavar="X", help="Share of unreadable images above which DATA is refused.")
+    ] = 0.1
+
+
+def run(arguments: Sequence[str]) -> int:
+    options = tyro.cli(PackOptions, prog="dcgan data pack", args=arguments)
+    wrong = [
+        f"{name}: {value:g} is outside [{low:g}, {high:g}]"
+        for name, value, low, high in (
+            ("shard_images", options.shard_images, 1, 1e7),
+            ("shard_mb", options.shard_mb, 0.001, 1e5),
+            ("max_skipped", options.max_skipped, 0, 1),
+        )
+        if not low <= value <= high
+    ]
+    size = _size(options.image_size, wrong)
+    if wrong:
+        raise InputError("\n".join(wrong))
+    if options.shards.exists():
+        raise InputError(f"{printable(options.shards)}: exists already; name another --shards")
+    from dcgan.data.shards.write import Sharding, write_shards
+    from dcgan.data.sources import find_source
+
+    source = find_source(options.data, options.data_root)
+    how = Sharding(
+        options.shard_images, options.shard_mb, options.shuffle, size, int(options.channels), options.max_skipped
+    )
+    with Display() as display:
+        display.say(f"data: {printable(source.description)}")
+        if options.shuffle and source.sequential:
+            display.warn("the images of a tar can only be read in their order, so the shards keep it: not shuffled")
+        written = write_shards(source, options.shards, how, display.counter("writing"))
+    skipped = f"; {len(written.skipped):,} could not be read (see dataset.json)" if written.skipped else ""
+    print(f"{written.images:,} images in {len(written.shards):,} shards, {written.bytes / 1e6:,.1f} MB{skipped}")
+    print(f"next:\n  dcgan train {printable(options.shards)} --stream")
+    return DONE
+
+
+def _size(text: str | None, wrong: list[str]) -> tuple[int, int] | None:
+    from dcgan.config import parse_size
+
+    try:
+        size = parse_size(text) if text else None
+        if size and not all(1 <= side <= 4096 for side in size):
+            raise ValueError
+        return size
+    except ValueError:
+        wrong.append(f"image_size: {text!r} is not a side such as 64, or HEIGHTxWIDTH, up to 4096")
+        return None

@@ -1,0 +1,68 @@
+"""What `shards/x-{000..019}.tar`, `shards/*.tar` and `https://host/x-{0..9}.tar` stand for."""
+
+from __future__ import annotations
+
+import glob
+import re
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from dcgan.errors import InputError, printable
+
+MOST_SHARDS = 100_000
+_BRACES = re.compile(r"\{([^{}]*)\}")
+_RANGE = re.compile(r"(\d{1,12})\.\.(\d{1,12})")
+
+
+def is_url(data: str) -> bool:
+    """Whether this is `scheme://…`, of whatever scheme."""
+    return re.match(r"[a-zA-Z][a-zA-Z0-9+.-]*://", data) is not None
+
+
+def is_pattern(data: str) -> bool:
+    """Whether this stands for shards: a URL, or a path with braces, `*`, `?` or `[` that is no file itself."""
+    return is_url(data) or (any(c in data for c in "{*?[") and not Path(data).expanduser().exists())
+
+
+def expand(pattern: str) -> tuple[str, ...]:
+    """The paths or URLs in the order of their numbers, or of their names for a glob.
+
+    Raises InputError for a pattern of nothing, of more than MOST_SHARDS, or of a scheme other than http and https.
+    """
+    if is_url(pattern):
+        if urlsplit(pattern).scheme.lower() not in ("http", "https"):
+            raise InputError(f"{printable(pattern)}: shards are read from files and by http:// and https:// only")
+        return tuple(_unbraced(pattern))
+    found: list[str] = []
+    for path in _unbraced(str(Path(pattern).expanduser())):
+        matches = sorted(glob.glob(path)) if any(c in path for c in "*?[") else [path]
+        found += [match for match in matches if Path(match).is_file()]
+        if not matches or not Path(matches[0]).exists():
+            raise InputError(f"{printable(pattern)}: there is no {printable(path)}")
+    if not found:
+        raise InputError(f"{printable(pattern)}: matches no file")
+    return tuple(found)
+
+
+def _unbraced(pattern: str) -> list[str]:
+    """`a{0..2}b` → a0b, a1b, a2b, as wide as the first number; `{x,y}` → x, y; several from left to right."""
+    done = [""]
+    rest = pattern
+    while match := _BRACES.search(rest):
+        choices = _choices(match[1], pattern)
+        if len(done) * len(choices) > MOST_SHARDS:
+            raise InputError(f"{printable(pattern)}: stands for more than {MOST_SHARDS:,} shards")
+        done = [one + rest[: match.start()] + choice for one in done for choice in choices]
+        rest = rest[match.end() :]
+    return [one + rest for one in done]
+
+
+def _choices(inside: str, pattern: str) -> list[str]:
+    if (numbers := _RANGE.fullmatch(inside)) is None:
+        return inside.split(",")
+    first, last = map(int, numbers.groups())
+    if first > last or last - first >= MOST_SHARDS:
+        raise InputError(
+            f"{printable(pattern)}: {{{inside}}} is no range of up to {MOST_SHARDS:,} numbers, smallest first"
+        )
+    return [str(number).zfill(len(numbers[1])) for number in range(first, last + 1)]
