@@ -31,7 +31,9 @@ def generator(case: str = "fast", **changes) -> Generator:
     if preset == "paper-mnist":
         small["classes"] = 10
     network = config.replace(**small | own | changes).network
-    module = build_generator(network)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        module = build_generator(network)
     random = torch.Generator().manual_seed(0)
     for name, tensor in module.state_dict().items():
         if tensor.is_floating_point():
