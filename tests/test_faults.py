@@ -15,6 +15,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -297,7 +298,7 @@ def test_data_that_vanishes_is_waited_for_then_all_is_saved(
         batches._rows._file.close()
         own_cache.rename(tmp_path / "away")
 
-    monkeypatch.setattr(patience.time, "sleep", waits.append)
+    monkeypatch.setattr(patience, "time", SimpleNamespace(sleep=waits.append))  # others sleep too
     monkeypatch.setattr(TrainingStep, "__call__", gone)
     with pytest.raises(InputError, match=r"tried 7 times in 30 seconds.* Saved at step 6; .*dcgan train --resume"):
         dcgan.train(photos, out=tmp_path / "run", **settings)
@@ -328,7 +329,7 @@ def test_data_that_comes_back_in_time_is_no_event(
     held: list[Any] = []
     slept: list[float] = []
     monkeypatch.setattr(Recorder, "__init__", hold)
-    monkeypatch.setattr(patience.time, "sleep", back)
+    monkeypatch.setattr(patience, "time", SimpleNamespace(sleep=back))
     after(5, gone, monkeypatch)
     dcgan.train(photos, out=tmp_path / "run", **SHORT)
     assert slept == list(patience.WAITS[:3])

@@ -1,5 +1,6 @@
 """What packing and downloading survive: drives that fail, decoders that crash, processes that die half way."""
 
+import contextlib
 import errno
 import io
 import os
@@ -10,13 +11,14 @@ import sys
 import tarfile
 import zipfile
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from PIL import Image
 
 import dcgan
-from dcgan.data import crashes, download, patience
+from dcgan.data import crashes, download, listings, patience
 from dcgan.data import pack as packing
 from dcgan.data.cache import scratch_folder
 from dcgan.data.pack import pack
@@ -36,7 +38,7 @@ def cache(tmp_path, monkeypatch):
 def waits(monkeypatch):
     """The waits asked for; nothing waits."""
     asked: list[float] = []
-    monkeypatch.setattr(patience.time, "sleep", asked.append)
+    monkeypatch.setattr(patience, "time", SimpleNamespace(sleep=asked.append))
     return asked
 
 
@@ -119,7 +121,7 @@ def test_zips_and_tars_on_a_drive_that_is_gone(photos, tmp_path, monkeypatch, wa
         raise GONE
 
     monkeypatch.setattr(zipfile.ZipExtFile, "read", stale)
-    monkeypatch.setattr(tarfile.ExFileObject, "read", stale)
+    monkeypatch.setattr(listings, "open_stream", lambda _path: contextlib.nullcontext(SimpleNamespace(read=stale)))
     for source in sources:
         with pytest.raises(DataLost, match="Stale file handle"):
             pack(source, (16, 16), 3)

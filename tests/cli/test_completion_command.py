@@ -45,7 +45,7 @@ CASES = [
     (("tr",), ["train"]),
     (("la",), ["latent"]),
     (("latent", "w"), ["walk"]),
-    (("data", ""), ["dedup", "faces"]),
+    (("data", ""), ["dedup", "faces", "pack"]),
     (("latent", "walk", "--int"), ["--interpolation"]),
     (("latent", "walk", "--interpolation", "l"), ["linear"]),
     (("evaluate", "run", "--extractor", "d"), ["dinov2"]),

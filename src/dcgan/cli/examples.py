@@ -55,6 +55,10 @@ EXAMPLES: dict[str, tuple[tuple[str, str], ...]] = {
         ("dcgan report runs/photos-fast", "write its report.html anew, after an evaluation say"),
         ("dcgan report runs/photos-fast --out photos.html", "or another file, to send to someone"),
     ),
+    "data pack": (
+        ("dcgan data pack photos/ --shards shards/", "tar shards of 10,000 pictures, for sets larger than a disk"),
+        ("dcgan data pack photos.zip --shards shards/ --image-size 64", "resized once"),
+    ),
     "explore": (
         ("dcgan explore runs/photos-fast", "draw, walk, slide, add, forget and follow the training, in a browser"),
         ("dcgan explore runs/photos-fast runs/photos-fast-2", "two runs side by side"),

@@ -80,6 +80,7 @@ def _start_run(config: Config, out: Path | None, display: Display) -> Run:
 
 def resume_run(run: Run, config: Config, display: Display) -> Run:
     """Go on with a run from its newest readable checkpoint, to the length of the settings."""
+    run.require_no_links()
     with distributed.joined(config.training.device), _alone(run.path, display):
         distributed.from_main(lambda: remove_partial(run.path))
         return _resume_run(run, config, display)
@@ -90,7 +91,6 @@ def _resume_run(run: Run, config: Config, display: Display) -> Run:
     from dcgan.training.loop import Length, fit
     from dcgan.training.prepare import located, prepare, settings_that_differ
 
-    run.require_no_links()
     if "key" not in run.data:
         raise InputError(f"{run}: its networks were imported, without what a training needs to go on; start a new run")
     before = run.config

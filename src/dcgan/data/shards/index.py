@@ -203,7 +203,7 @@ def _pictures(shard: Shard) -> Iterator[tuple[int, int, tuple[str, str]]]:
             if (end := stream.read(512)) != bytes(512):  # tarfile takes anything for the end
                 what = "a damaged header" if end else "no end: it was cut off"
                 raise tarfile.ReadError(f"{what} at byte {archive.offset:,}")
-    except UNREADABLE as error:
+    except (*UNREADABLE, tarfile.TarError) as error:
         advice = "; shards are plain tars, not compressed" if shard.name.endswith(("gz", "bz2", "xz")) else ""
         raise InputError(f"{printable(shard.where)}: cannot be read ({printable(reason(error))}){advice}") from error
     for key, offset, size in found:
