@@ -1,0 +1,103 @@
+"""The documentation as a site: it builds without a warning, all that it links to is there, no other host is asked."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from html.parser import HTMLParser
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+FETCHED = {"script": "src", "img": "src", "iframe": "src", "source": "src", "link": "href"}
+"""Tags whose address a browser fetches when it shows the page."""
+
+
+class Page(HTMLParser):
+    """The addresses and the anchors of a page."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.links: list[str] = []
+        self.fetched: list[str] = []
+        self.anchors: set[str] = set()
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        values = {name: value or "" for name, value in attrs}
+        self.anchors.update(values[name] for name in ("id", "name") if name in values)
+        if tag == "a" and "href" in values:
+            self.links.append(values["href"])
+        elif FETCHED.get(tag) in values:
+            self.fetched.append(values[FETCHED[tag]])
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    pytest.importorskip("material", reason="needs mkdocs-material (the extra `docs`)")
+    folder = tmp_path_factory.mktemp("site")
+    done = subprocess.run(
+        [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(folder)],
+        cwd=ROOT,
+        env=os.environ | {"NO_MKDOCS_2_WARNING": "1"},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return folder
+
+
+@pytest.fixture(scope="module")
+def pages(site: Path) -> dict[Path, Page]:
+    return {path: Page(path.read_text(encoding="utf-8")) for path in site.rglob("*.html") if path.name != "404.html"}
+
+
+@pytest.mark.slow
+def test_all_pages_are_there(site: Path, pages: dict[Path, Page]) -> None:
+    written = {path.stem for path in (ROOT / "docs").glob("*.md")} | {"commands", "settings", "benchmarks"}
+    assert {path.stem for path in pages if path.parent == site} == written
+    assert not (site / "generate.py").exists()
+
+
+@pytest.mark.slow
+def test_what_pages_link_to_and_show_is_there(pages: dict[Path, Page]) -> None:
+    missing = []
+    for path, page in pages.items():
+        for link in [*page.links, *page.fetched]:
+            parts = urlsplit(link)
+            if parts.scheme or parts.netloc:
+                continue
+            target = (path.parent / unquote(parts.path)).resolve() if parts.path else path
+            target = target / "index.html" if target.is_dir() else target
+            anchor = unquote(parts.fragment)
+            if not target.is_file() or (anchor and target in pages and anchor not in pages[target].anchors):
+                missing.append(f"{path.name}: {link}")
+    assert not missing
+    assert sum(len(page.fetched) for page in pages.values()) > 100  # else nothing was looked at
+
+
+@pytest.mark.slow
+def test_nothing_is_fetched_from_other_hosts(site: Path, pages: dict[Path, Page]) -> None:
+    assert not [url for page in pages.values() for url in page.fetched if urlsplit(url).netloc]
+    styles = [path.read_text(encoding="utf-8") for path in site.rglob("*.css")]
+    assert styles
+    assert not [text for text in styles if "url(http" in text or "url(//" in text or "@import" in text]
+
+
+@pytest.mark.slow
+def test_reference_is_that_of_the_code(site: Path) -> None:
+    from dcgan.cli import COMMANDS
+    from dcgan.cli.words import all_words
+    from dcgan.config import FIELDS
+
+    commands, settings = ((site / name).read_text(encoding="utf-8") for name in ("commands.html", "settings.html"))
+    assert not [name for name in COMMANDS if f"dcgan {name}<" not in commands]
+    options = {name for words in all_words().values() for word in words for name in word.names}
+    on_by_default_alone = {
+        name for name in options if name.startswith("--no-")
+    }  # words offer more of them than parsers
+    assert not [name for name in options - on_by_default_alone if f"<code>{name}</code>" not in commands]
+    assert not [name for name in FIELDS if f"<code>{name}</code>" not in settings]
