@@ -46,7 +46,6 @@ EXAMPLES: dict[str, tuple[tuple[str, str], ...]] = {
     "features probe": (
         ("dcgan features probe runs/mnist-fast --labels 1000", "a linear SVM with 1,000 labels, as in Table 2"),
     ),
-    "data pack": (("dcgan data pack photos/ --shards shards", "for `dcgan train shards --stream`"),),
     "data dedup": (
         ("dcgan data dedup photos/ --out duplicates", "show near-duplicates; nothing is touched"),
         ("dcgan data dedup photos/ --out duplicates --move-to aside", "and move all but the best away"),
