@@ -1,13 +1,15 @@
 """MkDocs hook: the pages that are made of the code and of the measurements, so that nothing is said twice.
 
-`commands.md` is read from the parsers, `settings.md` from the dataclasses of `dcgan.config`, `benchmarks.md` is
-benchmarks/RESULTS.md. Pages link to files of the repository outside docs/ (`../src/dcgan/presets.py`) as they must be
+`commands.md` is read from the parsers, `settings.md` from the dataclasses of `dcgan.config`, `architecture.md`
+from the import rule of the tests and the modules' first lines; `benchmarks.md` is benchmarks/RESULTS.md.
+Pages link to files of the repository outside docs/ (`../src/dcgan/presets.py`) as they must be
 for those who read them there; on the site such a link leads to a copy of the file.
 """
 
 from __future__ import annotations
 
 import argparse
+import ast
 import dataclasses
 import re
 import sys
@@ -29,8 +31,8 @@ OUTSIDE = re.compile(r"\]\(\.\./([^)#]+)(#[^)]*)?\)")
 def on_files(files: Files, config: MkDocsConfig) -> Files:
     """Add the generated pages, and the files of the repository that pages link to."""
     sys.path.insert(0, str(ROOT / "src"))  # the code beside these pages, not one that is installed
-    for name, text in (("commands.md", commands()), ("settings.md", settings()), ("benchmarks.md", benchmarks())):
-        files.append(File.generated(config, name, content=text))
+    for make in (commands, settings, architecture, benchmarks):
+        files.append(File.generated(config, f"{make.__name__}.md", content=make()))
     linked = {m[1] for page in files.documentation_pages() for m in OUTSIDE.finditer(page.content_string)}
     for path in sorted(linked - {RESULTS}):
         files.append(File.generated(config, f"repository/{path}", abs_src_path=str(ROOT / path)))
@@ -128,6 +130,37 @@ def settings() -> str:
             about = f"{kind} in {interval}" if interval else kind
             lines.append(f"| `{item.name}` | {_cell(about)} | {_cell(default)} | {_cell(told[item.name])} |")
     return "\n".join(lines) + "\n"
+
+
+def architecture() -> str:
+    """The levels of the import rule, from the top down, each module with the first line of its docstring."""
+    lines = [
+        "# Architecture",
+        "",
+        "The package is built in levels. A module imports from its own folder and from levels below, never sideways or",
+        "upwards; `tests/test_imports.py` walks the source and holds it to that. From the top down, written from that",
+        "test and from the modules when these pages were built:",
+        "",
+        "| level | module | what it is |",
+        "|---:|---|---|",
+    ]
+    for number, names in reversed([*enumerate(levels(), 1)]):
+        lines += [f"| {number} | `{name}` | {_cell(_first_line(name))} |" for name in sorted(names)]
+    return "\n".join(lines) + "\n"
+
+
+def levels() -> list[set[str]]:
+    """LEVELS of tests/test_imports.py, read without importing it."""
+    for node in ast.parse((ROOT / "tests/test_imports.py").read_text(encoding="utf-8")).body:
+        if isinstance(node, ast.AnnAssign) and ast.unparse(node.target) == "LEVELS" and node.value:
+            return ast.literal_eval(node.value)
+    raise AssertionError("tests/test_imports.py has no LEVELS")
+
+
+def _first_line(name: str) -> str:
+    place = ROOT / "src/dcgan" / name
+    path = place / "__init__.py" if place.is_dir() else place.with_suffix(".py")
+    return (ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or "").split("\n")[0]
 
 
 def _value(value: Any) -> str:

@@ -57,7 +57,12 @@ def pages(site: Path) -> dict[Path, Page]:
 
 @pytest.mark.slow
 def test_all_pages_are_there(site: Path, pages: dict[Path, Page]) -> None:
-    written = {path.stem for path in (ROOT / "docs").glob("*.md")} | {"commands", "settings", "benchmarks"}
+    written = {path.stem for path in (ROOT / "docs").glob("*.md")} | {
+        "commands",
+        "settings",
+        "architecture",
+        "benchmarks",
+    }
     assert {path.stem for path in pages if path.parent == site} == written
     assert not (site / "generate.py").exists()
 
@@ -92,6 +97,7 @@ def test_reference_is_that_of_the_code(site: Path) -> None:
     from dcgan.cli import COMMANDS
     from dcgan.cli.words import all_words
     from dcgan.config import FIELDS
+    from tests.test_imports import LEVELS
 
     commands, settings = ((site / name).read_text(encoding="utf-8") for name in ("commands.html", "settings.html"))
     assert not [name for name in COMMANDS if f"dcgan {name}<" not in commands]
@@ -101,3 +107,5 @@ def test_reference_is_that_of_the_code(site: Path) -> None:
     }  # words offer more of them than parsers
     assert not [name for name in options - on_by_default_alone if f"<code>{name}</code>" not in commands]
     assert not [name for name in FIELDS if f"<code>{name}</code>" not in settings]
+    architecture = (site / "architecture.html").read_text(encoding="utf-8")
+    assert not [name for names in LEVELS for name in names if f"<code>{name}</code>" not in architecture]
