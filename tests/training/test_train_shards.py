@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import shutil
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,7 @@ from safetensors.torch import load_file
 
 import dcgan
 from dcgan.cli import main
+from dcgan.data.shards.source import ShardSource
 from dcgan.data.shards.write import Sharding, write_shards
 from dcgan.data.sources import find_source
 from dcgan.errors import InputError
@@ -58,6 +61,29 @@ def test_streamed_training_resumes_bit_for_bit(twenty: Path, tmp_path: Path, tin
     for later in sorted((parts / "checkpoints").iterdir())[1:]:
         later.unlink()
     assert same(whole, dcgan.train(resume=parts, workers=2, quiet=True))
+
+
+def test_a_shard_that_vanishes_costs_nothing_that_was_learnt(
+    twenty: Path, tmp_path: Path, tiny: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is saved at the step before, as a training from a pack is whose drive is gone."""
+    settings = {"stream": True, "images": 136, "checkpoint_interval": 1000, "workers": 1} | tiny
+    whole = dcgan.train(twenty, out=tmp_path / "whole", **settings)
+    drive, away = tmp_path / "drive", tmp_path / "away"
+    shutil.copytree(twenty, drive)
+    read, count = ShardSource.read, itertools.count()
+
+    def unplugged(source: ShardSource, rows: Sequence[int]) -> Iterator[bytes]:
+        if len(rows) > 1 and next(count) == 9 and drive.exists():
+            drive.rename(away)
+        return read(source, rows)
+
+    monkeypatch.setattr(ShardSource, "read", unplugged)
+    monkeypatch.setattr("dcgan.data.shards.source.WAITS", (0.01,))
+    with pytest.raises(InputError, match=r"cannot be read .*\. Saved at step 9; once it is back: dcgan train --resume"):
+        dcgan.train(drive, out=tmp_path / "run", **settings)
+    away.rename(drive)
+    assert same(whole, dcgan.train(resume=tmp_path / "run", quiet=True))
 
 
 def test_what_a_run_says_of_its_stream(twenty: Path, tmp_path: Path, tiny: dict[str, Any]) -> None:

@@ -97,6 +97,9 @@ class Batches(Iterator[Batch]):
         self.epoch, self.offset = state["epoch"], state["offset"]
         self._order = self._permutation()
 
+    def close(self) -> None:
+        """No further batch is wanted."""
+
     def _take(self, n: int) -> np.ndarray:
         rows = self._order[self.offset : self.offset + n].copy()
         self.offset += len(rows)
@@ -135,6 +138,11 @@ class ReadAhead(Iterator[Batch]):
             self._coming[1].exception()  # whatever has come of it
         self._coming = None
         self.batches.restore(state)
+
+    def close(self) -> None:
+        """No further batch is wanted."""
+        self._thread.shutdown(wait=False, cancel_futures=True)
+        self.batches.close()
 
     def _start(self) -> tuple[Place, Future[Batch]]:
         return self.batches.state(), self._thread.submit(self._read)

@@ -65,6 +65,7 @@ def fit(config: Config, run: Run, pack: Pack, display: Display, checkpoint: Chec
             stream=_stream(config, pack, display),
             share=(distributed.rank(), distributed.world()),
         )
+        within.callback(batches.close)
         recorder = Recorder(config, run, pack, display, step, batches)
         if checkpoint:
             recorder.restore(checkpoint)

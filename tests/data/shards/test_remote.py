@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import threading
+import time
 from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import CancelledError, ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from dcgan.data.pack import pack
+from dcgan.data.patience import DataLost
 from dcgan.data.shards import remote
 from dcgan.data.shards.source import ShardSource
 from dcgan.data.shards.stream import Stream
@@ -104,18 +109,64 @@ def test_it_streams_as_from_the_disk_with_a_cache_of_a_few_shards(
 def test_a_server_that_fails_is_asked_again(server: Server, shards: Path, fault: str) -> None:
     server.faults["shard-000000.tar"] = [fault] * 3
     source = opened(server)
-    source.read(range(11))
+    assert len(list(source.read(range(11)))) == 11
     assert server.asked.count("shard-000000.tar") == 4
     server.faults["shard-000001.tar"] = [fault] * 4
     with pytest.raises(InputError, match=r"shard-000001\.tar: cannot be fetched"):
-        source.read(range(11, 15))
+        list(source.read(range(11, 15)))
+
+
+@pytest.mark.parametrize("fault", ["error", "cut"])
+def test_a_passing_fault_does_not_cost_the_description(server: Server, fault: str) -> None:
+    """Without dataset.json the classes would have no names and every shard would be fetched; a resume would fail."""
+    server.faults["dataset.json"] = [fault] * 3
+    assert opened(server).class_names == ("bright", "dark")
+    server.faults["dataset.json"] = [fault] * 4
+    with pytest.raises(DataLost, match=r"dataset\.json: cannot be fetched"):
+        opened(server)
+
+
+def test_half_fetched_files_of_killed_processes_go(server: Server, tmp_path: Path) -> None:
+    old, new = (tmp_path / "cache" / "shards" / f"{name}.partial" for name in ("old", "new"))
+    old.parent.mkdir(parents=True)
+    for path in (old, new):
+        path.write_bytes(bytes(1000))
+    os.utime(old, (time.time() - remote.ABANDONED - 60,) * 2)
+    next(opened(server).read([0]))
+    assert (old.exists(), new.exists()) == (False, True)
+
+
+def test_a_stream_that_is_closed_fetches_no_more(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The process would otherwise not end before all that was ahead is fetched: long after a scheduler's patience."""
+    go = threading.Event()
+    fetch = remote._fetch
+
+    def waiting(*arguments: Any) -> None:
+        assert go.wait(30)
+        fetch(*arguments)
+
+    source = opened(server)
+    monkeypatch.setattr(remote, "_fetch", waiting)
+    stream = Stream(source, (16, 16, 3), 16, 0, workers=2)
+    taking = ThreadPoolExecutor(1).submit(next, stream)
+    until = time.monotonic() + 30
+    while len(stream._coming) < stream._depth and time.monotonic() < until:
+        time.sleep(0.01)
+    stream.close()
+    go.set()
+    with pytest.raises(CancelledError):
+        taking.result(30)
+    for pool in (stream._pool, stream._fetching):
+        assert pool is not None
+        pool.shutdown()
+    assert len({name for name in server.asked if name.endswith(".tar")}) <= 4  # one a thread, of 19
 
 
 def test_what_is_not_there_is_not_asked_for_again(server: Server) -> None:
     source = opened(server)
     (server.folder / "shard-000000.tar").unlink()
     with pytest.raises(InputError, match=r"shard-000000\.tar: cannot be fetched \(HTTP Error 404"):
-        source.read([0])
+        next(source.read([0]))
     assert server.asked.count("shard-000000.tar") == 1
 
 
@@ -125,13 +176,13 @@ def test_another_file_than_described_is_refused(server: Server) -> None:
     content[600] ^= 1
     path.write_bytes(content)
     with pytest.raises(InputError, match=r"is not the file that dataset\.json describes"):
-        opened(server).read([0])
+        next(opened(server).read([0]))
 
 
 def test_more_bytes_than_described_are_not_taken(server: Server) -> None:
     server.faults["shard-000000.tar"] = ["long"]
     with pytest.raises(InputError, match="is larger than"):
-        opened(server).read([0])
+        next(opened(server).read([0]))
 
 
 @pytest.mark.parametrize("target", ["file:///etc/passwd", "ftp://127.0.0.1/x"])
@@ -140,12 +191,12 @@ def test_redirects_elsewhere_are_not_followed(server: Server, target: str) -> No
     with pytest.raises(
         InputError, match=r"redirects to .*, which is not followed|Redirection to url .* is not allowed"
     ):
-        opened(server).read([0])
+        next(opened(server).read([0]))
 
 
 def test_redirects_to_another_server_are(server: Server) -> None:
     server.faults["shard-000000.tar"] = [f"redirect {server.url}/shard-000000.tar"]
-    assert opened(server).read([0])
+    assert next(opened(server).read([0]))
 
 
 def test_from_https_to_http_is_not_followed() -> None:
@@ -158,7 +209,9 @@ def test_shards_of_others_are_read_through_once(server: Server, shards: Path) ->
     (server.folder / "dataset.json").unlink()
     source = opened(server, "{000000..000003}")
     assert len(source) == 44
-    assert source.read(range(44)) == find_source(str(shards)).read(range(44))  # type: ignore[attr-defined]
+    local = find_source(str(shards))
+    assert isinstance(local, ShardSource)
+    assert list(source.read(range(44))) == list(local.read(range(44)))
     assert all(server.asked.count(f"shard-00000{i}.tar") == 1 for i in range(4))
 
 

@@ -4,6 +4,7 @@ import itertools
 import json
 import shutil
 import time
+import tracemalloc
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -11,11 +12,14 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from dcgan.data.pack import pack
+from dcgan.data.patience import DataLost
 from dcgan.data.shards import stream as streams
 from dcgan.data.shards.source import ShardSource
 from dcgan.data.shards.stream import Stream, epoch_order
+from dcgan.data.shards.write import Sharding, write_shards
 from dcgan.data.sources import find_source
 from dcgan.errors import InputError
 
@@ -187,5 +191,21 @@ def test_a_shard_that_vanishes_ends_it_with_its_name(
     shutil.copytree(shards, folder)
     batches = stream(folder)
     (folder / "shard-000007.tar").unlink()
-    with pytest.raises(InputError, match=r"shard-000007\.tar cannot be read"):
+    with pytest.raises(DataLost, match=r"shard-000007\.tar cannot be read"):
         taken(batches, 13)
+
+
+def test_a_batch_of_large_files_is_read_picture_by_picture(tmp_path: Path) -> None:
+    """64 photos of 4 MB are 256 MB, and every worker would hold as many."""
+    heavy = tmp_path / "heavy"
+    heavy.mkdir()
+    for i in range(64):
+        Image.new("RGB", (1200, 1200), (i, i, i)).save(heavy / f"{i}.bmp")
+    write_shards(find_source(heavy), tmp_path / "set", Sharding(images=32))
+    batches = stream(tmp_path / "set", 64, workers=1)
+    tracemalloc.start()
+    next(batches)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    batches.close()
+    assert peak < 30e6

@@ -12,11 +12,13 @@ import time
 import urllib.error
 import urllib.request
 from collections import defaultdict
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 from dcgan.data.cache import default_cache
+from dcgan.data.patience import DataLost
 from dcgan.errors import InputError, printable
 
 TIMEOUT = 30.0
@@ -24,8 +26,11 @@ TIMEOUT = 30.0
 WAITS = (1.0, 4.0, 15.0)
 """Seconds before the second, third and fourth try."""
 MOST_BYTES = 64 * 2**30
-"""Of a shard whose size nobody has said."""
+"""Of a shard, whatever is said of its size."""
 PIECE = 2**20
+ABANDONED = 3600.0
+"""Seconds without a byte after which nobody writes a half fetched file any more."""
+Result = TypeVar("Result")
 _LOCKS: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
 
 
@@ -44,8 +49,8 @@ def cache_bytes() -> int:
 def fetched(url: str, size: int | None = None, sha256: str = "") -> Path:
     """The file of a URL, from the cache or fetched now.
 
-    size, sha256: what it has to be, if that is known. Raises InputError when it cannot be had after len(WAITS) + 1
-    tries, or is not what it should be.
+    size, sha256: what it has to be, if that is known. Raises DataLost when it cannot be had after len(WAITS) + 1
+    tries, InputError when it is not what it should be.
     """
     folder = default_cache() / "shards"
     path = folder / hashlib.sha256(f"{url} {sha256}".encode()).hexdigest()[:32]
@@ -53,38 +58,49 @@ def fetched(url: str, size: int | None = None, sha256: str = "") -> Path:
         if path.is_file() and size in (None, path.stat().st_size):
             os.utime(path)  # used now
             return path
-        for wait in (*WAITS, None):
-            try:
-                folder.mkdir(parents=True, exist_ok=True)
-                _fetch(url, path, size, sha256)
-                break
-            except (OSError, http.client.HTTPException) as error:
-                final = isinstance(error, urllib.error.HTTPError) and error.code < 500 and error.code not in (408, 429)
-                if wait is None or final:
-                    raise InputError(f"{printable(url)}: cannot be fetched ({printable(error)})") from error
-                time.sleep(wait)
+        _patiently(url, lambda: _fetch(url, path, size, sha256))
     _make_room(folder, path)
     return path
 
 
 def fetched_text(url: str, most: int) -> bytes | None:
     """A small file behind a URL; None when the server says there is none."""
-    try:
-        with _opener().open(url, timeout=TIMEOUT) as answer:
-            content = answer.read(most + 1)
-    except urllib.error.HTTPError as error:
-        if error.code in (403, 404, 410):
-            return None
-        raise InputError(f"{printable(url)}: cannot be fetched ({printable(error)})") from error
-    except (OSError, http.client.HTTPException) as error:
-        raise InputError(f"{printable(url)}: cannot be fetched ({printable(error)})") from error
-    if len(content) > most:
+    content = _patiently(url, lambda: _fetch_text(url, most))
+    if content is not None and len(content) > most:
         raise InputError(f"{printable(url)}: over {most:,} bytes")
     return content
 
 
+def _patiently(url: str, attempt: Callable[[], Result]) -> Result:
+    """What `attempt` gives; DataLost after len(WAITS) + 1 tries, or at once where asking again is of no use."""
+    for wait in (*WAITS, None):
+        try:
+            return attempt()
+        except (OSError, http.client.HTTPException) as error:
+            final = isinstance(error, urllib.error.HTTPError) and error.code < 500 and error.code not in (408, 429)
+            if wait is None or final:
+                raise DataLost(f"{printable(url)}: cannot be fetched ({printable(error)}).") from error
+            time.sleep(wait)
+    raise AssertionError("the last try returns or raises")
+
+
+def _fetch_text(url: str, most: int) -> bytes | None:
+    try:
+        with _opener().open(url, timeout=TIMEOUT) as answer:
+            content: bytes = answer.read(most + 1)
+            said = answer.headers.get("Content-Length", "")
+            if said.isdecimal() and len(content) < min(int(said), most + 1):
+                raise OSError(f"cut off after {len(content):,} of {int(said):,} bytes")
+            return content
+    except urllib.error.HTTPError as error:
+        if error.code in (403, 404, 410):
+            return None
+        raise
+
+
 def _fetch(url: str, path: Path, size: int | None, sha256: str) -> None:
-    digest, count, most = hashlib.sha256(), 0, MOST_BYTES if size is None else size
+    digest, count, most = hashlib.sha256(), 0, MOST_BYTES if size is None else min(size, MOST_BYTES)
+    path.parent.mkdir(parents=True, exist_ok=True)
     with _opener().open(url, timeout=TIMEOUT) as answer:
         said = answer.headers.get("Content-Length")
         handle, partial = tempfile.mkstemp(".partial", dir=path.parent)
@@ -128,11 +144,17 @@ def _opener() -> urllib.request.OpenerDirector:
 
 
 def _make_room(folder: Path, newest: Path) -> None:
-    """Remove what was used longest ago until the rest is within bounds; `newest` stays whatever its size."""
+    """Remove what was used longest ago until the rest is within bounds; `newest` stays whatever its size.
+
+    What a killed process has left half fetched goes, too: nothing has been written to it for an hour.
+    """
     files = []
     for path in folder.iterdir():
         with contextlib.suppress(FileNotFoundError):  # another process makes room, too
             status = path.stat()
+            if path.suffix == ".partial" and time.time() - status.st_mtime > ABANDONED:
+                path.unlink()
+                continue
             files.append((status.st_mtime, status.st_size, path))
     total, most = sum(size for _, size, _ in files), cache_bytes()
     for _, size, path in sorted(files):

@@ -15,6 +15,7 @@ from PIL import Image
 
 from dcgan.config import DataConfig
 from dcgan.data.decode import MAX_FILE_BYTES, check_file_size, open_image
+from dcgan.data.patience import DataLost
 from dcgan.data.shards.index import LABEL, NUMBER, OFFSET, SHARD, SIZE, Index, find_index, shards_of_folder
 from dcgan.data.shards.pattern import expand, is_url
 from dcgan.data.shards.remote import cache_bytes
@@ -86,30 +87,30 @@ class ShardSource:
     def load(self, row: int) -> Image.Image:
         """One picture; raises BadImage for a bad one and InputError for a shard that cannot be read."""
         check_file_size(int(self.index.table[row, SIZE]))
-        return open_image(self.read([row])[0])
+        return open_image(next(self.read([row])))
 
-    def read(self, rows: Sequence[int]) -> list[bytes]:
-        """The pictures' bytes, empty where they are more than a picture may have; fastest in ascending order.
+    def read(self, rows: Sequence[int]) -> Iterator[bytes]:
+        """The pictures' bytes one by one, empty where they are more than one may have; fastest in ascending order.
 
-        A shard that is not there, shorter than it was or cannot be read is tried again, and is then an InputError.
+        A shard that is not there, shorter than it was or cannot be read is tried again, and is then DataLost.
         """
-        found: list[bytes] = []
-        while len(found) < len(rows):
-            number = int(self.index.table[rows[len(found)], SHARD])
+        done = 0
+        while done < len(rows):
+            number = int(self.index.table[rows[done], SHARD])
             for wait in (*WAITS, None):
                 try:
-                    found += self._read_from(number, rows[len(found) :])
+                    for content in self._read_from(number, rows[done:]):
+                        done += 1
+                        yield content
                     break
                 except OSError as error:
                     if wait is None:
                         where = printable(self.index.shards[number].where)
-                        raise InputError(f"the shard {where} cannot be read ({error.strerror or error})") from error
+                        raise DataLost(f"the shard {where} cannot be read ({error.strerror or error}).") from error
                     time.sleep(wait)
-        return found
 
-    def _read_from(self, number: int, rows: Sequence[int]) -> list[bytes]:
+    def _read_from(self, number: int, rows: Sequence[int]) -> Iterator[bytes]:
         """As many of the first rows as lie in this shard."""
-        found = []
         with self.index.shards[number].path().open("rb") as file:
             for row in rows:
                 shard, offset, size = (int(value) for value in self.index.table[row, : SIZE + 1])
@@ -119,8 +120,7 @@ class ShardSource:
                 content = file.read(size) if size <= MAX_FILE_BYTES else b""
                 if len(content) < min(size, MAX_FILE_BYTES) and size <= MAX_FILE_BYTES:
                     raise OSError(f"it ends in the middle of a picture, at byte {offset + len(content):,}")
-                found.append(content)
-        return found
+                yield content
 
     def sample(self) -> ShardSource:
         """At most SAMPLE of the pictures: spread evenly over local shards, of remote ones those of a few shards."""

@@ -12,7 +12,7 @@ import os
 import warnings
 from collections import deque
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from typing import NamedTuple
 
 import numpy as np
@@ -74,6 +74,7 @@ class Stream(Batches):
         self._broken: set[int] = set()
         self._seen = self._met = 0
         self._fetched: set[int] = set()
+        self._closed = False
         # The threads decode as long as it trains, so the filter is for the process; broken pictures are counted.
         warnings.filterwarnings("ignore", module=r"PIL\.")
         super().__init__(source.index.table, None, batch_size, seed, partial, share=share)
@@ -101,6 +102,13 @@ class Stream(Batches):
         self._coming.clear()
         super().restore(state)
 
+    def close(self) -> None:
+        """Give up what was to be read ahead; a thread ends once it has the picture or shard it is waiting for."""
+        self._closed = True
+        self._pool.shutdown(wait=False, cancel_futures=True)
+        if self._fetching:
+            self._fetching.shutdown(wait=False, cancel_futures=True)
+
     def _permutation(self) -> np.ndarray:
         return epoch_order(self._starts, self.seed, self.epoch, self.batch_size, self.buffer)
 
@@ -110,6 +118,8 @@ class Stream(Batches):
         images = np.empty((len(rows), *self.shape), np.uint8)
         taken, broken = rows.copy(), []
         for i, content in enumerate(self.source.read(rows.tolist())):
+            if self._closed:
+                raise CancelledError
             for _ in range(SUBSTITUTES):
                 try:
                     check_file_size(len(content))
@@ -119,7 +129,7 @@ class Stream(Batches):
                 except BadImage as error:
                     broken.append((int(taken[i]), str(error)))
                     taken[i] = self._after(int(taken[i]))
-                    content = self.source.read([int(taken[i])])[0]
+                    content = next(self.source.read([int(taken[i])]))
             else:
                 name = printable(self.source.name_of(int(rows[i])))
                 raise InputError(f"{name}: this picture and the {SUBSTITUTES:,} after it cannot be read")
