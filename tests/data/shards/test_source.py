@@ -5,6 +5,7 @@ import json
 import os
 import shutil
 import tarfile
+import time
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ import pytest
 
 from dcgan.data.pack import pack
 from dcgan.data.shards import source as shard_sources
+from dcgan.data.shards.index import _classes
 from dcgan.data.shards.source import ShardSource
 from dcgan.data.sources import find_source
 from dcgan.errors import InputError
@@ -82,6 +84,14 @@ def test_classes_of_cls_files_are_in_the_order_of_numbers(tmp_path: Path) -> Non
     source = find_source(f"{tmp_path}/?.tar")
     assert source.class_names == ("9", "10")
     assert labelled(source) == [(10, "10"), (9, "9")]  # type: ignore[arg-type]
+
+
+def test_a_class_of_its_own_for_every_picture_takes_no_long_time() -> None:
+    tags = [("cls", f"name{i:06d}") for i in range(50_000)]
+    began = time.process_time()
+    labels, names = _classes(tags)
+    assert time.process_time() - began < 2  # the square of their number would take half a minute
+    assert (labels, len(names)) == (tuple(range(50_000)), 50_000)
 
 
 def test_links_devices_and_pickles_are_left_out(tmp_path: Path) -> None:

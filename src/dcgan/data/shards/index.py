@@ -223,7 +223,8 @@ def _classes(tags: Sequence[tuple[str, str]]) -> tuple[tuple[int, ...], tuple[st
     if tags and all(kind == "cls" for kind, _ in tags):
         numbers = all(text.isdecimal() for _, text in tags)
         names = sorted({text for _, text in tags}, key=(lambda text: (int(text), text)) if numbers else None)
-        return tuple(names.index(text) for _, text in tags), tuple(names)
+        label = {name: number for number, name in enumerate(names)}
+        return tuple(label[text] for _, text in tags), tuple(names)
     if any(kind == "cls" for kind, _ in tags):
         return (-1,) * len(tags), ()
     parts = [[p for p in text.split("/") if p not in ("", ".", "..")] + ["picture"] for _, text in tags]

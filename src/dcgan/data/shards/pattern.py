@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+import os
 import re
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -21,7 +22,7 @@ def is_url(data: str) -> bool:
 
 def is_pattern(data: str) -> bool:
     """Whether this stands for shards: a URL, or a path with braces, `*`, `?` or `[` that is no file itself."""
-    return is_url(data) or (any(c in data for c in "{*?[") and not Path(data).expanduser().exists())
+    return is_url(data) or (any(c in data for c in "{*?[") and not os.path.exists(Path(data).expanduser()))
 
 
 def expand(pattern: str) -> tuple[str, ...]:
@@ -30,14 +31,21 @@ def expand(pattern: str) -> tuple[str, ...]:
     Raises InputError for a pattern of nothing, of more than MOST_SHARDS, or of a scheme other than http and https.
     """
     if is_url(pattern):
-        if urlsplit(pattern).scheme.lower() not in ("http", "https"):
+        urls = _unbraced(pattern)
+        if pattern.split(":")[0].lower() not in ("http", "https"):
             raise InputError(f"{printable(pattern)}: shards are read from files and by http:// and https:// only")
-        return tuple(_unbraced(pattern))
+        try:
+            hosts = [urlsplit(url).hostname for url in urls]
+        except ValueError as error:
+            raise InputError(f"{printable(pattern)}: is no URL ({error})") from error
+        if not all(hosts):
+            raise InputError(f"{printable(pattern)}: is no URL (it names no host)")
+        return tuple(urls)
     found: list[str] = []
     for path in _unbraced(str(Path(pattern).expanduser())):
         matches = sorted(glob.glob(path)) if any(c in path for c in "*?[") else [path]
-        found += [match for match in matches if Path(match).is_file()]
-        if not matches or not Path(matches[0]).exists():
+        found += [match for match in matches if os.path.isfile(match)]
+        if not matches or not os.path.exists(matches[0]):
             raise InputError(f"{printable(pattern)}: there is no {printable(path)}")
     if not found:
         raise InputError(f"{printable(pattern)}: matches no file")
