@@ -21,6 +21,7 @@ import torch
 from dcgan.data.batches import Batch, Batches, Place
 from dcgan.data.decode import BadImage, check_file_size, decode, open_image
 from dcgan.data.shards.index import LABEL, SHARD
+from dcgan.data.shards.remote import cache_bytes
 from dcgan.data.shards.source import ShardSource
 from dcgan.errors import InputError, printable
 
@@ -78,6 +79,9 @@ class Stream(Batches):
         # The threads decode as long as it trains, so the filter is for the process; broken pictures are counted.
         warnings.filterwarnings("ignore", module=r"PIL\.")
         super().__init__(source.index.table, None, batch_size, seed, partial, share=share)
+        self._sizes = np.array([shard.size for shard in source.index.shards])
+        if source.remote:
+            self._warn_of_small_cache()
 
     def __next__(self) -> Batch:
         while len(self._coming) < self._depth:
@@ -162,15 +166,30 @@ class Stream(Batches):
             )
 
     def _fetch_ahead(self) -> None:
-        """Have the shards of the next buffer of this process's pictures fetched."""
+        """Have the shards of the next buffer of this process's pictures fetched, as far as the cache holds them."""
         if self._fetching is None or (self.offset // self.batch_size) % 16:
             return
         coming = self._order[self.offset : self.offset + self.buffer + self._depth * self.batch_size]
         whole = coming[: len(coming) // self.batch_size * self.batch_size].reshape(-1, self.batch_size)
-        own = np.unique(self.images[np.split(whole, self.share[1], axis=1)[self.share[0]], SHARD])
-        for shard in set(own.tolist()) - self._fetched:
-            self._fetching.submit(self.source.index.shards[shard].path)
-        self._fetched = set(own.tolist())
+        own = self.images[np.split(whole, self.share[1], axis=1)[self.share[0]].ravel(), SHARD]
+        shards, first = np.unique(own, return_index=True)
+        shards = shards[np.argsort(first)]  # as they are needed; beyond the cache they would drive each other out
+        held = shards[np.cumsum(self._sizes[shards]) <= cache_bytes()].tolist()
+        for shard in held:
+            if shard not in self._fetched:
+                self._fetching.submit(self.source.index.shards[shard].path)
+        self._fetched = set(held)
+
+    def _warn_of_small_cache(self) -> None:
+        """A lane is in two shards at times; with less room than that they are fetched several times an epoch."""
+        lanes, held = math.gcd(self.batch_size, LANES), cache_bytes()
+        needed = min(2 * lanes * int(self._sizes.max()), int(self._sizes.sum()))
+        if needed > held:
+            self.warn(
+                f"{printable(self.source.pattern)}: batches are put together from {lanes} places at a time, so these "
+                f"shards want {needed / 1e9:.2g} GB of cache and not {held / 1e9:.2g}: they will be fetched several "
+                f"times an epoch. Set DCGAN_SHARD_CACHE={math.ceil(needed / 1e9)}, or make smaller shards"
+            )
 
 
 def epoch_order(starts: np.ndarray, seed: int, epoch: int, batch_size: int, buffer: int) -> np.ndarray:
