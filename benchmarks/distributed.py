@@ -1,6 +1,6 @@
 """Two processes of one thread against one process of two threads, and DDP against one flat all-reduce, on the CPU.
 
-    python benchmarks/distributed.py [--rounds 7] [--steps 20] [--batch-size 64] [--only NAME …]
+    python benchmarks/distributed.py [--rounds 7] [--steps 20] [--batch-size 64] [--preset fast]
 
 Each contender is a process, or a pair of them joined as torchrun does it, that answers a number of steps with the
 seconds they took. They are asked in turn; the medians of the paired ratios are what counts. Wants two idle cores: with
