@@ -23,6 +23,7 @@ from dcgan.data.listings import EXTENSIONS, UNREADABLE, classes_of, reason
 from dcgan.data.shards.pattern import is_url
 from dcgan.data.shards.remote import fetched, fetched_text
 from dcgan.errors import InputError, printable
+from dcgan.reading import is_integer, parse_json, read_bytes
 
 FORMAT = "dcgan-shards-1"
 SHARD, OFFSET, SIZE, LABEL, NUMBER = range(5)
@@ -110,20 +111,20 @@ def _described(shards: Sequence[str]) -> Index | None:
 def _facts(content: bytes | None, where: str) -> dict[str, Any] | None:
     """dataset.json, checked; None if there is none or it is somebody else's."""
     try:
-        facts = json.loads(content) if content is not None else None
+        facts = parse_json(content.decode("utf-8")) if content is not None else None
         if not isinstance(facts, dict) or facts.get("format") != FORMAT:
             return None
         for entry in facts["shards"]:
             name, size, digest = entry["name"], entry["bytes"], entry["sha256"]
             if not (isinstance(name, str) and name and "/" not in name and "\\" not in name and name != ".."):
                 raise ValueError(f"{name!r} is no shard's name")
-            if type(size) is not int or size < 0 or not isinstance(digest, str) or len(digest) != 64:
+            if not is_integer(size) or not isinstance(digest, str) or len(digest) != 64:
                 raise ValueError(f"{name}: wants bytes and sha256")
-        if type(facts["images"]) is not int or not 0 < facts["images"] < 2**31:
+        if not is_integer(facts["images"], 1, 2**31 - 1):
             raise ValueError("images: wants a number from 1 to 2^31")
         if not all(isinstance(name, str) for name in facts["class_names"]):
             raise ValueError("class_names: wants texts")
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
+    except (ValueError, KeyError, TypeError) as error:
         raise InputError(f"{printable(where)}: damaged ({printable(error)})") from error
     return facts
 
@@ -248,14 +249,7 @@ class _Bounded:
 
 
 def _read(path: Path) -> bytes | None:
-    try:
-        if path.stat().st_size > MOST_FACTS:
-            raise InputError(f"{printable(path)}: over {MOST_FACTS:,} bytes")
-        return path.read_bytes()
-    except FileNotFoundError:
-        return None
-    except OSError as error:
-        raise InputError(f"{printable(path)}: cannot be read ({error.strerror})") from error
+    return read_bytes(path, MOST_FACTS) if path.exists() else None
 
 
 def _size(where: str) -> int:
