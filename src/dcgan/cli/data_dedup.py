@@ -10,6 +10,7 @@ from typing import Annotated
 import tyro
 
 from dcgan.cli import DONE, say
+from dcgan.cli.pictures import Data, DataRoot, MaxSkipped
 from dcgan.errors import InputError, printable
 from dcgan.progress import Display
 
@@ -22,9 +23,7 @@ class DedupOptions:
     of each group only.
     """
 
-    data: Annotated[
-        tyro.conf.Positional[str], tyro.conf.arg(metavar="DATA", help="A folder, zip, tar, IDX files or a known name.")
-    ]
+    data: Data
     out: Annotated[
         Path | None, tyro.conf.arg(metavar="FOLDER", help="Write a report there: pictures, groups.json, a list.")
     ] = None
@@ -35,12 +34,8 @@ class DedupOptions:
     agreement: Annotated[float, tyro.conf.arg(metavar="X", help="From which two images are the same. In (0.8, 1].")] = (
         0.94
     )
-    data_root: Annotated[
-        Path | None, tyro.conf.arg(metavar="FOLDER", help="Where known names are looked for; else $DCGAN_DATA.")
-    ] = None
-    max_skipped: Annotated[
-        float, tyro.conf.arg(metavar="X", help="Share of unreadable images above which DATA is refused.")
-    ] = 0.1
+    data_root: DataRoot = None
+    max_skipped: MaxSkipped = 0.1
 
 
 def run(arguments: Sequence[str]) -> int:

@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 import tyro
 
 from dcgan.cli import DONE, say
+from dcgan.cli.pictures import outside
 from dcgan.errors import InputError, printable
 from dcgan.progress import Display
 
@@ -39,15 +40,11 @@ class FacesOptions:
 
 def run(arguments: Sequence[str]) -> int:
     options = tyro.cli(FacesOptions, prog="dcgan data faces", args=arguments)
-    wrong = [
-        f"{name}: {value:g} is outside [{low:g}, {high:g}]"
-        for name, value, low, high in (
-            ("margin", options.margin, 0, 2),
-            ("min_size", options.min_size, 24, 10_000),
-            ("size", options.size, 16, 4096),
-        )
-        if value is not None and not low <= value <= high
-    ]
+    wrong = outside(
+        ("margin", options.margin, 0, 2),
+        ("min_size", options.min_size, 24, 10_000),
+        ("size", options.size, 16, 4096),
+    )
     if wrong:
         raise InputError("\n".join(wrong))
     from dcgan.curation.faces import Cut, cut_faces

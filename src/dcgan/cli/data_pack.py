@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 import tyro
 
 from dcgan.cli import DONE
+from dcgan.cli.pictures import Data, DataRoot, MaxSkipped, outside
 from dcgan.errors import InputError, printable
 from dcgan.progress import Display
 
@@ -21,9 +22,7 @@ class PackOptions:
     Every picture keeps its own bytes unless --image-size resizes them all.
     """
 
-    data: Annotated[
-        tyro.conf.Positional[str], tyro.conf.arg(metavar="DATA", help="A folder, zip, tar, IDX files or a known name.")
-    ]
+    data: Data
     shards: Annotated[Path, tyro.conf.arg(metavar="FOLDER", help="The folder to make.")]
     shard_images: Annotated[int, tyro.conf.arg(metavar="N", help="Images in a shard, at most. In [1, 1e7].")] = 10_000
     shard_mb: Annotated[float, tyro.conf.arg(metavar="X", help="Megabytes of a shard, about. In [0.001, 1e5].")] = 256.0
@@ -34,25 +33,17 @@ class PackOptions:
         str | None, tyro.conf.arg(metavar="SIZE", help="Crop and resize to a side such as 64, or HEIGHTxWIDTH, as PNG.")
     ] = None
     channels: Annotated[Literal["1", "3", "4"], tyro.conf.arg(help="Of resized images.")] = "3"
-    data_root: Annotated[
-        Path | None, tyro.conf.arg(metavar="FOLDER", help="Where known names are looked for; else $DCGAN_DATA.")
-    ] = None
-    max_skipped: Annotated[
-        float, tyro.conf.arg(metavar="X", help="Share of unreadable images above which DATA is refused.")
-    ] = 0.1
+    data_root: DataRoot = None
+    max_skipped: MaxSkipped = 0.1
 
 
 def run(arguments: Sequence[str]) -> int:
     options = tyro.cli(PackOptions, prog="dcgan data pack", args=arguments)
-    wrong = [
-        f"{name}: {value:g} is outside [{low:g}, {high:g}]"
-        for name, value, low, high in (
-            ("shard_images", options.shard_images, 1, 1e7),
-            ("shard_mb", options.shard_mb, 0.001, 1e5),
-            ("max_skipped", options.max_skipped, 0, 1),
-        )
-        if not low <= value <= high
-    ]
+    wrong = outside(
+        ("shard_images", options.shard_images, 1, 1e7),
+        ("shard_mb", options.shard_mb, 0.001, 1e5),
+        ("max_skipped", options.max_skipped, 0, 1),
+    )
     size = _size(options.image_size, wrong)
     if wrong:
         raise InputError("\n".join(wrong))
