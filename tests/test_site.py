@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import ast
 import os
+import re
 import subprocess
 import sys
 from html.parser import HTMLParser
 from pathlib import Path
+from runpy import run_path
 from urllib.parse import unquote, urlsplit
 
 import pytest
 
 ROOT = Path(__file__).parents[1]
+API = sorted((ROOT / "docs").glob("api*.md"))
 FETCHED = {"script": "src", "img": "src", "iframe": "src", "source": "src", "link": "href"}
 """Tags whose address a browser fetches when it shows the page."""
 
@@ -38,6 +42,7 @@ class Page(HTMLParser):
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     pytest.importorskip("material", reason="needs mkdocs-material (the extra `dev`)")
+    pytest.importorskip("mkdocstrings_handlers.python", reason="needs mkdocstrings (the extra `dev`)")
     folder = tmp_path_factory.mktemp("site")
     done = subprocess.run(
         [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(folder)],
@@ -64,7 +69,7 @@ def test_all_pages_are_there(site: Path, pages: dict[Path, Page]) -> None:
         "benchmarks",
     }
     assert {path.stem for path in pages if path.parent == site} == written
-    assert not (site / "generate.py").exists()
+    assert not list(site.glob("*.py"))
 
 
 @pytest.mark.slow
@@ -109,3 +114,51 @@ def test_reference_is_that_of_the_code(site: Path) -> None:
     assert not [name for name in FIELDS if f"<code>{name}</code>" not in settings]
     architecture = (site / "architecture.html").read_text(encoding="utf-8")
     assert not [name for names in LEVELS for name in names if f"<code>{name}</code>" not in architecture]
+
+
+def directives() -> list[str]:
+    """What the pages on Python describe, from their `:::` lines."""
+    return [name for path in API for name in re.findall(r"^::: (\S+)$", path.read_text(encoding="utf-8"), re.MULTILINE)]
+
+
+def imported(text: str) -> set[str]:
+    """The names of dcgan that Python code imports, or takes from `dcgan`, in full."""
+    found = set()
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "dcgan":
+            found |= {f"{node.module}.{alias.name}" for alias in node.names}
+        elif isinstance(node, ast.Attribute) and ast.unparse(node.value) == "dcgan":
+            found.add(ast.unparse(node))
+    return found
+
+
+def test_python_pages_have_all_that_is_public_and_all_that_the_docs_import() -> None:
+    import dcgan
+    from tests.test_documented_commands import PYTHON
+
+    described = directives()
+    assert len(described) == len(set(described)) > 70
+    public = {f"dcgan.{name}" for name in dcgan.__all__} - {"dcgan.__version__"}
+    shown = {name for block in PYTHON for name in imported(block.text)}
+    assert {"dcgan.train", "dcgan.latent.walk.walk"} & shown  # else nothing was read
+    missing = (public | shown) - set(described)
+    assert not missing
+
+
+@pytest.mark.slow
+def test_what_python_pages_describe_is_there_with_its_words(pages: dict[Path, Page]) -> None:
+    anchors = {anchor for path, page in pages.items() if path.stem.startswith("api") for anchor in page.anchors}
+    assert not set(directives()) - anchors
+    text = next(path for path in pages if path.stem == "api").read_text(encoding="utf-8")
+    assert "<strong>metrics</strong>: of fid, kid, prc" in text  # docs/docstrings.py was at work
+
+
+def test_docstrings_are_set_out() -> None:
+    pytest.importorskip("griffe", reason="needs mkdocstrings (the extra `dev`)")
+    set_out = run_path(str(ROOT / "docs/docstrings.py"))["set_out"]
+    text = "Do x in [0, 1].\n\na: one,\nof <many>. b, c: two; d: `[a: <b>]`. Raises InputError for e: f.\n\n    a: code <b>"
+    assert set_out(text, ["a", "b", "c", "d"]) == (
+        "Do x in \\[0, 1].\n\n- **a**: one,\nof &lt;many>.\n- **b, c**: two.\n- **d**: `[a: <b>]`.\n\n"
+        "Raises [InputError][dcgan.errors.InputError] for e: f.\n\n    a: code <b>"
+    )
+    assert set_out("No a here: b.", ["a"]) == "No a here: b."

@@ -47,6 +47,7 @@ class ModelInfo:
     """How it came to be: preset, data, images shown, version of dcgan."""
 
     def to_json(self) -> str:
+        """The content of `model.json`."""
         return json.dumps({"format": FORMAT, **dataclasses.asdict(self)}, indent=2)
 
     @classmethod

@@ -59,6 +59,7 @@ class Duplicates:
         return tuple(sorted(row for group in self.groups for row in group.members[1:]))
 
     def to_json(self) -> str:
+        """The groups as one line, for `from_json`."""
         groups = [[group.members, group.agreement, group.bits] for group in self.groups]
         return json.dumps({"images": self.images, "groups": groups})
 

@@ -64,17 +64,27 @@ class Inspection:
 class Pack:
     """A source's pictures as one read-only array."""
 
-    images: np.ndarray  # memory map, uint8 (N, H, W, C)
-    labels: np.ndarray | None  # int64 (N,), or None when the source has no classes
+    images: np.ndarray
+    """Memory map, uint8 (N, H, W, C)."""
+    labels: np.ndarray | None
+    """int64 (N,), or None when the source has no classes."""
     class_names: tuple[str, ...]
-    skipped: tuple[tuple[str, str], ...]  # (name, reason) of every picture left out
-    upscaled: int  # how many pictures were smaller than (H, W) in either side
+    skipped: tuple[tuple[str, str], ...]
+    """(name, reason) of every picture left out."""
+    upscaled: int
+    """How many pictures were smaller than (H, W) in either side."""
     key: str
-    path: Path  # the cache folder
-    source: str  # the source's description
-    fresh: bool  # packed by this call, not found in the cache
-    left_out: tuple[int, ...] = ()  # rows of the whole pack that this part of it is without; see `subset`
-    streamed: ShardSource | None = None  # what is trained on, of which this is a sample; None when it is this
+    """Of the content, and of how it was prepared."""
+    path: Path
+    """The cache folder."""
+    source: str
+    """The source's description."""
+    fresh: bool
+    """Packed by this call, not found in the cache."""
+    left_out: tuple[int, ...] = ()
+    """Rows of the whole pack that this part of it is without; see `subset`."""
+    streamed: ShardSource | None = None
+    """What is trained on, of which this is a sample; None when it is this."""
 
     @property
     def total(self) -> int:

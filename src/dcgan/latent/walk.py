@@ -52,10 +52,12 @@ class Smoothness:
 
     @property
     def mean(self) -> float:
+        """The mean step."""
         return float(self.steps.mean())
 
     @property
     def largest(self) -> float:
+        """The largest step."""
         return float(self.steps.max())
 
     @property

@@ -32,7 +32,8 @@ def train(
 
     data: a folder, zip, tar, IDX files or the name of a data set; None: MNIST if it can be had, else the
     bundled digits. preset: a recipe of `dcgan.presets`, by default "fast". settings: any setting of
-    `dcgan.config` by name, such as `minutes=10` or `image_size=64`.
+    `dcgan.config` by name, such as `minutes=10` or `image_size=64`. out: the new run directory, by default one
+    under runs/. quiet: show no progress.
     resume: go on with this run instead; of the settings only its length, and what changes nothing of what
     is learnt, may be given. Raises InputError for wrong input before anything is written, and KeyboardInterrupt
     once everything is saved when interrupted. A script that torchrun starts trains with all its processes.
