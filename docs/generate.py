@@ -3,7 +3,7 @@
 `commands.md` is read from the parsers, `settings.md` from the dataclasses of `dcgan.config`, `architecture.md`
 from the import rule of the tests and the modules' first lines; `benchmarks.md` is benchmarks/RESULTS.md.
 Pages link to files of the repository outside docs/ (`../src/dcgan/presets.py`) as they must be
-for those who read them there; on the site such a link leads to a copy of the file.
+for those who read them there; on the site such a link leads to a copy of the file, and to one of Python as a page.
 """
 
 from __future__ import annotations
@@ -35,7 +35,10 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
         files.append(File.generated(config, f"{make.__name__}.md", content=make()))
     linked = {m[1] for page in files.documentation_pages() for m in OUTSIDE.finditer(page.content_string)}
     for path in sorted(linked - {RESULTS}):
-        files.append(File.generated(config, f"repository/{path}", abs_src_path=str(ROOT / path)))
+        if path.endswith(".py"):
+            files.append(File.generated(config, _on_site(path), content=source(path)))
+        else:
+            files.append(File.generated(config, _on_site(path), abs_src_path=str(ROOT / path)))
     return files
 
 
@@ -45,7 +48,15 @@ def on_page_markdown(markdown: str, **_: Any) -> str:
 
 
 def _on_site(path: str) -> str:
-    return "benchmarks.md" if path == RESULTS else f"repository/{path}"
+    if path == RESULTS:
+        return "benchmarks.md"
+    return f"repository/{path.removesuffix('.py')}.md" if path.endswith(".py") else f"repository/{path}"
+
+
+def source(path: str) -> str:
+    """A file of Python as a page; a search finds what is said of the code, not the code."""
+    code = (ROOT / path).read_text(encoding="utf-8")
+    return f'---\nsearch: {{exclude: true}}\nhide: [toc]\n---\n# {path}\n\n````python linenums="1"\n{code}````\n'
 
 
 def benchmarks() -> str:

@@ -156,9 +156,11 @@ def test_what_python_pages_describe_is_there_with_its_words(pages: dict[Path, Pa
 def test_docstrings_are_set_out() -> None:
     pytest.importorskip("griffe", reason="needs mkdocstrings (the extra `dev`)")
     set_out = run_path(str(ROOT / "docs/docstrings.py"))["set_out"]
-    text = "Do x in [0, 1].\n\na: one,\nof <many>. b, c: two; d: `[a: <b>]`. Raises InputError for e: f.\n\n    a: code <b>"
+    text = (
+        "Do x in [0, 1].\n\na: one,\nof <many>. b, c: two; d: `[a: <b>]`. Raises InputError for e.\n\n    a: code <b>"
+    )
     assert set_out(text, ["a", "b", "c", "d"]) == (
         "Do x in \\[0, 1].\n\n- **a**: one,\nof &lt;many>.\n- **b, c**: two.\n- **d**: `[a: <b>]`.\n\n"
-        "Raises [InputError][dcgan.errors.InputError] for e: f.\n\n    a: code <b>"
+        "Raises [InputError][dcgan.errors.InputError] for e.\n\n    a: code <b>"
     )
     assert set_out("No a here: b.", ["a"]) == "No a here: b."
