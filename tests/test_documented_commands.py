@@ -63,11 +63,14 @@ def blocks(path: Path) -> Iterator[Block]:
     assert start is None, f"{path}: a block is not closed"
 
 
-def commands(text: str) -> Iterator[str]:
-    """The `dcgan` lines of a shell block: without comments, pipes and redirections, continued lines joined."""
+def commands(text: str, begun: str = "") -> Iterator[str]:
+    """The `dcgan` lines of a shell block: without comments, pipes and redirections, continued lines joined.
+
+    begun: only those that something else begins, in which this occurs, such as torchrun.
+    """
     for line in text.replace("\\\n", " ").split("\n"):
         for part in re.split(r" && | \| ", line.strip()):
-            if STARTS.match(part):
+            if (start := STARTS.match(part)) and begun in start[0]:
                 words = shlex.split(STARTS.sub("dcgan", part), comments=True)
                 yield shlex.join(words[: next((i for i, word in enumerate(words) if word[:1] in "><&"), None)])
 
