@@ -41,9 +41,9 @@ SHORTER = {
     "latent turn": "--samples-per-group 3",
     "latent project": "--restarts 2 --steps 4",
     "features inspect": "",
-    "features forget": "--measure 100",
+    "features forget": "--samples? 100 --measure? 100",
     "features extract": "",
-    "features probe": "--labels 20 --draws 2 --trials 1 --c 1e-3",
+    "features probe": "--labels 20 --draws 2 --trials? 1 --c 1e-3",
     "data pack": "",
     "data dedup": "",
     "export": "",
@@ -61,11 +61,9 @@ SHORTER = {
     "reproduce table3": "--minutes 0.01 --numbers samples=1000",
     "info": "",
 }
-"""By the words that a line begins with: the options that it gets, in place of its own values or beside them."""
+"""By the words that a line begins with: the options that it gets; with `?` only if it has a value of its own for it."""
 IF_ABSENT = {"--image-size"}
 """Options of these for which a line keeps a value of its own."""
-IF_PRESENT = {"--measure", "--trials"}
-"""Options of these that only a line with a value of its own gets."""
 LENGTHS = {"--minutes", "--n-epochs"}
 """Of a training: left out, because `--images` is in their place."""
 
@@ -117,7 +115,9 @@ def short(line: str) -> list[str]:
         given = shlex.split(SHORTER[found[0]])
         instead = dict(zip(given[::2], given[1::2], strict=True))
     instead = {
-        k: v for k, v in instead.items() if (k not in IF_PRESENT or k in words) and not (k in IF_ABSENT and k in words)
+        option.rstrip("?"): value
+        for option, value in instead.items()
+        if (option[-1] != "?" or option[:-1] in words) and (option not in IF_ABSENT or option not in words)
     }
     dropped = {*instead, *(LENGTHS if words[0] == "train" else ())}
     kept = [w for i, w in enumerate(words) if w not in dropped and words[i - 1] not in dropped]
