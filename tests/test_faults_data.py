@@ -20,10 +20,10 @@ from PIL import Image
 import dcgan
 from dcgan.data import crashes, download, listings, patience
 from dcgan.data import pack as packing
-from dcgan.data.cache import scratch_folder
 from dcgan.data.pack import pack
 from dcgan.data.patience import DataLost, patiently
 from dcgan.data.sources import find_source
+from dcgan.files import scratch
 
 GONE = OSError(errno.ESTALE, "Stale file handle")
 
@@ -231,21 +231,22 @@ def test_pictures_that_a_kill_met_are_innocent(with_a_deadly_one):
 
 def test_what_a_killed_process_was_writing_is_removed_by_the_next(tmp_path):
     script = (
-        "import os, sys; from pathlib import Path; from dcgan.data.cache import scratch_folder\n"
-        "with scratch_folder(Path(sys.argv[1])) as folder:\n"
-        "    (folder / 'x').touch(); print(folder, flush=True); sys.stdin.read()"
+        "import os, sys; from pathlib import Path; from dcgan.files import scratch\n"
+        "with scratch(Path(sys.argv[1])) as folder:\n"
+        "    folder.mkdir(); (folder / 'x').touch(); print(folder, flush=True); sys.stdin.read()"
     )
     environment = os.environ | {"PYTHONPATH": str(Path(dcgan.__file__).parents[1])}
     command = [sys.executable, "-c", script, str(tmp_path / "key")]
     other = subprocess.Popen(command, env=environment, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     assert other.stdout
     theirs = Path(other.stdout.readline().strip())
-    with scratch_folder(tmp_path / "key") as mine:
+    with scratch(tmp_path / "key") as mine:
         assert mine != theirs
         assert (theirs / "x").exists()  # it lives
     other.kill()
     other.communicate()
-    with scratch_folder(tmp_path / "key") as mine:
+    with scratch(tmp_path / "key") as mine:
+        mine.mkdir()
         assert [path.suffix for path in tmp_path.iterdir() if path.is_dir()] == [".partial"]
         assert not theirs.exists()
     assert list(tmp_path.iterdir()) == []

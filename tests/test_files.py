@@ -3,6 +3,7 @@
 import os
 import pickle
 import struct
+import time
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ import torch
 from safetensors.torch import save
 
 from dcgan.errors import InputError
-from dcgan.files import append_lines, read_tensors, write_atomically, write_tensors
+from dcgan.files import append_lines, read_tensors, whole, write_atomically, write_tensors
 
 
 def fail(*_):
@@ -181,3 +182,64 @@ def test_lines_are_added_whole(tmp_path, monkeypatch):
 def test_a_line_on_a_full_disk():
     with pytest.raises(OSError, match="No space left"):
         append_lines(Path("/dev/full"), "x\n")
+
+
+# ---- whole
+
+
+def make(path, kind, content="new"):
+    """A file, or a folder with a file in it."""
+    if kind == "folder":
+        path.mkdir()
+    (path / "x" if kind == "folder" else path).write_text(content)
+
+
+@pytest.mark.parametrize("kind", ["file", "folder"])
+def test_what_is_made_appears_at_the_end(tmp_path, kind):
+    with whole(tmp_path / "a.b") as partial:
+        make(partial, kind)
+        assert not (tmp_path / "a.b").exists()
+    assert [path.name for path in tmp_path.iterdir()] == ["a.b"]
+    assert (tmp_path / "a.b").is_dir() == (kind == "folder")
+
+
+@pytest.mark.parametrize("kind", ["file", "folder"])
+@pytest.mark.parametrize("error", [KeyboardInterrupt, OSError])
+def test_what_is_not_finished_goes(tmp_path, kind, error):
+    def interrupted():
+        with whole(tmp_path / "a") as partial:
+            make(partial, kind)
+            raise error
+
+    with pytest.raises(error):
+        interrupted()
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("kind", ["file", "folder"])
+def test_what_is_there_meanwhile_stays(tmp_path, kind):
+    def late():
+        with whole(tmp_path / "a") as partial:
+            make(partial, kind)
+            make(tmp_path / "a", "file", "mine")
+
+    with pytest.raises(FileExistsError):
+        late()
+    assert [path.name for path in tmp_path.iterdir()] == ["a"]
+    assert (tmp_path / "a").read_text() == "mine"
+
+
+def test_what_was_left_long_ago_goes_and_what_is_not_ours_stays(tmp_path):
+    days = {
+        "a.01234567.partial": 2,
+        "b.89abcdef.partial": 0,
+        "download.partial": 2,
+        "poetry.lock": 2,
+        "c.0123.partial": 2,
+    }
+    for name, age in days.items():
+        make(tmp_path / name, "file")
+        os.utime(tmp_path / name, (time.time() - age * 86_400,) * 2)
+    with whole(tmp_path / "key") as partial:
+        make(partial, "file")
+    assert {path.name for path in tmp_path.iterdir()} == {*days, "key"} - {"a.01234567.partial"}

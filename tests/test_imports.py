@@ -16,8 +16,8 @@ ROOT = Path(dcgan.__file__).parent
 # From the bottom up: a module may import from its own folder and from levels below, never sideways or upwards.
 LEVELS: list[set[str]] = [
     {"errors", "values"},
-    {"reading"},
-    {"files", "locks"},
+    {"reading", "locks"},
+    {"files"},
     {"distributed"},
     {"config", "images", "device", "latents", "notebook"},
     {"presets", "networks", "losses", "data", "progress"},

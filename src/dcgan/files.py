@@ -5,10 +5,16 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import re
+import secrets
+import shutil
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dcgan.errors import InputError, printable
+from dcgan.locks import Lock
 from dcgan.reading import LARGEST_TENSORS, Header, read_header, read_text
 
 if TYPE_CHECKING:
@@ -20,6 +26,9 @@ LARGEST_YAML, DEEPEST_YAML = 100_000, 8
 
 DISK_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 """What a full disk, a used up quota and a file size limit answer."""
+
+STALE_SECONDS = 24 * 3600.0
+_SCRATCH = re.compile(r".+\.[0-9a-f]{8}\.(partial|lock)", re.DOTALL)
 
 
 def write_atomically(path: Path, content: bytes) -> None:
@@ -37,6 +46,78 @@ def write_atomically(path: Path, content: bytes) -> None:
             partial.unlink(missing_ok=True)
         raise
     sync_folder(path.parent)
+
+
+@contextlib.contextmanager
+def whole(place: Path, is_whole: Callable[[Path], bool] | None = None) -> Iterator[Path]:
+    """Where to write the file or folder that is at `place` in the end: whole, or not at all whatever happens.
+
+    Gives a path of `scratch`; what has been made there is moved into place, unless there was an error. What is at
+    `place` already stays, and FileExistsError is raised; but with `is_whole`, it is replaced unless is_whole(place),
+    and if another process was faster, its work is as good.
+    """
+    with scratch(place) as partial:
+        yield partial
+        bring_to_disk = sync_file if partial.is_file() else sync_folder
+        bring_to_disk(partial)
+        if is_whole is None and os.path.lexists(place):
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(place))
+        if is_whole is not None and place.exists() and not is_whole(place):
+            with scratch(place) as damaged:
+                place.replace(damaged)
+        try:
+            partial.replace(place)
+        except OSError:
+            if is_whole is None or not is_whole(place):
+                raise
+        sync_folder(place.parent)
+
+
+@contextlib.contextmanager
+def scratch(beside: Path) -> Iterator[Path]:
+    """A path `<beside>.<random>.partial` with nothing at it, for a file or a folder that is removed at the end.
+
+    A lock beside it tells the living from the dead: what killed processes left in the same folder goes now.
+    """
+    _remove_abandoned(beside.parent)
+    partial = beside.with_name(f"{beside.name}.{secrets.token_hex(4)}.partial")
+    lock = Lock.take(_lock_of(partial))  # before there is anything that another process could think abandoned
+    try:
+        yield partial
+    finally:
+        _remove(partial)
+        if lock:
+            lock.release()
+
+
+def _remove_abandoned(folder: Path) -> None:
+    """Remove what killed processes left half written: what nobody holds; and without locks, what is a day old."""
+    found = [path for path in folder.iterdir() if _SCRATCH.fullmatch(path.name)]
+    for path in found:
+        with contextlib.suppress(OSError):  # another user's
+            if path.suffix == ".lock" and (lock := Lock.take(path)):
+                if lock.real:
+                    _remove(path.with_suffix(".partial"))
+                lock.release()
+    for path in found:
+        try:
+            old = path.suffix == ".partial" and time.time() - path.stat().st_mtime > STALE_SECONDS
+        except FileNotFoundError:  # its owner has just moved it into place
+            continue
+        if old and not _lock_of(path).exists():
+            _remove(path)
+
+
+def _lock_of(partial: Path) -> Path:
+    """What the process that writes at such a path holds."""
+    return partial.with_suffix(".lock")
+
+
+def _remove(path: Path) -> None:
+    """Remove a file or folder, as far as that can be done."""
+    shutil.rmtree(path, ignore_errors=True)
+    with contextlib.suppress(OSError):
+        path.unlink(missing_ok=True)
 
 
 def sync_folder(folder: Path) -> None:

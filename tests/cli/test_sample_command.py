@@ -1,5 +1,9 @@
 from __future__ import annotations
 
+import os
+import signal
+import subprocess
+import sys
 import zipfile
 from pathlib import Path
 
@@ -128,3 +132,22 @@ def test_what_cannot_be_finished_is_removed(tmp_path: Path, name: str) -> None:
     with pytest.raises(OSError, match="No space"):
         sample.write(tmp_path / name, pieces(), (4, 4, 4, 1))  # type: ignore[arg-type]
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["drawn.npz", "drawn.zip", "folder"])
+def test_a_killed_one_leaves_nothing_that_looks_whole(tmp_path: Path, name: str) -> None:
+    """And the next one removes what it left."""
+    script = (
+        "import os, sys; from pathlib import Path; import numpy as np; from dcgan.cli import sample\n"
+        "def pieces():\n"
+        "    yield np.zeros((2, 4, 4, 1), np.uint8)\n"
+        "    os.kill(os.getpid(), 9)\n"
+        "sample.write(Path(sys.argv[1]), pieces(), (4, 4, 4, 1))"
+    )
+    environment = os.environ | {"PYTHONPATH": str(Path(dcgan.__file__).parents[1])}
+    killed = subprocess.run([sys.executable, "-c", script, str(tmp_path / name)], env=environment)
+    assert killed.returncode == -signal.SIGKILL
+    left = {path.suffix for path in tmp_path.iterdir()}
+    assert left == {".partial", ".lock"}
+    sample.write(tmp_path / name, iter([np.zeros((4, 4, 4, 1), np.uint8)]), (4, 4, 4, 1))
+    assert [path.name for path in tmp_path.iterdir()] == [name]

@@ -1,8 +1,6 @@
 """Where the cache is, and that its folders are whole or not there."""
 
 import errno
-import os
-import time
 from pathlib import Path
 
 import pytest
@@ -74,15 +72,3 @@ def test_a_place_that_cannot_be_written(tmp_path):
         cache.partial_folder(place, Path.exists),
     ):
         pass
-
-
-def test_stale_partial_folders_are_removed(tmp_path, monkeypatch):
-    packs = tmp_path / "packs"
-    for name, age in (("old.x.partial", 2 * 86400), ("new.x.partial", 60)):
-        (packs / name).mkdir(parents=True)
-        os.utime(packs / name, (time.time() - age,) * 2)
-    with cache.partial_folder(packs / "key", Path.exists):
-        pass
-    assert {p.name for p in packs.iterdir()} == {"new.x.partial", "key"}
-    monkeypatch.setattr(Path, "glob", lambda *args: [tmp_path / "moved away.partial"])
-    cache._remove_stale(packs)

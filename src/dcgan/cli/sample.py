@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import io
-import shutil
 import zipfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ import tyro
 from dcgan import distributed
 from dcgan.cli import DONE, say
 from dcgan.errors import InputError
+from dcgan.files import whole
 from dcgan.images import grid, save_png, to_pil
 
 GRID_LIMIT = 10_000
@@ -90,16 +90,18 @@ def _write_together(out: Path, shares: Iterator[tuple[int, np.ndarray]], shape: 
             for _ in pieces:
                 pass
         return
-    try:
-        distributed.from_main(out.mkdir)
+    with contextlib.ExitStack() as stack:  # the main process's alone: when all are done, it moves the folder
+
+        def make() -> str:
+            folder = stack.enter_context(whole(out))
+            folder.mkdir()
+            return str(folder)
+
+        partial = Path(distributed.from_main(make))
         for start, images in shares:
             for name, image in _named(iter([images]), shape[0], start):
-                save_png(out / name, image)
+                save_png(partial / name, image)
         distributed.barrier()
-    except BaseException:
-        if distributed.is_main():
-            shutil.rmtree(out, ignore_errors=True)
-        raise
 
 
 def _is_folder(out: Path) -> bool:
@@ -111,29 +113,25 @@ def write(out: Path, pieces: Iterator[np.ndarray], shape: tuple[int, ...]) -> No
     """Write uint8 images (n, H, W, C), given in pieces, in the format that the name of `out` asks for.
 
     .png is a grid (of one image: the image itself), .npz one array `arr_0`, .zip PNG files, any other name
-    a folder of PNG files. What cannot be finished is removed.
+    a folder of PNG files. It is there as a whole or not at all.
     """
     suffix = out.suffix.lower()
-    try:
+    with whole(out) as partial:
         if suffix == ".png":
             images = np.concatenate(list(pieces))
-            save_png(out, images[0] if len(images) == 1 else grid(images))
+            save_png(partial, images[0] if len(images) == 1 else grid(images))
         elif suffix == ".npz":
-            _write_npz(out, pieces, shape)
+            _write_npz(partial, pieces, shape)
         elif suffix == ".zip":
-            with zipfile.ZipFile(out, "x", zipfile.ZIP_STORED) as archive:
+            with zipfile.ZipFile(partial, "x", zipfile.ZIP_STORED) as archive:
                 for name, image in _named(pieces, shape[0]):
                     buffer = io.BytesIO()
                     to_pil(image).save(buffer, format="PNG")
                     archive.writestr(name, buffer.getvalue())
         else:
-            out.mkdir()
+            partial.mkdir()
             for name, image in _named(pieces, shape[0]):
-                save_png(out / name, image)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            shutil.rmtree(out) if out.is_dir() else out.unlink(missing_ok=True)
-        raise
+                save_png(partial / name, image)
 
 
 def _named(pieces: Iterator[np.ndarray], n: int, number: int = 0) -> Iterator[tuple[str, np.ndarray]]:

@@ -1,27 +1,16 @@
-"""Where the cache is, and folders in it that are there whole or not at all.
-
-What is written goes to a `….partial` folder beside its place and is moved there at the end, so that neither an
-interruption nor a second process at the same work leaves anything half done. A lock beside it tells the living from
-the dead.
-"""
+"""Where the cache is, and folders in it that are there whole or not at all."""
 
 from __future__ import annotations
 
 import os
-import secrets
-import shutil
 import sys
-import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
 from dcgan.errors import InputError, printable
-from dcgan.files import DISK_FULL, sync_folder
-from dcgan.locks import Lock
-
-STALE_SECONDS = 24 * 3600.0
+from dcgan.files import DISK_FULL, whole
 
 
 def default_cache() -> Path:
@@ -44,46 +33,29 @@ def default_data_root() -> Path:
 
 @contextmanager
 def partial_folder(folder: Path, is_whole: Callable[[Path], bool]) -> Iterator[Path]:
-    """A folder beside `folder` to write in: moved into place on success, removed on anything else.
+    """A folder beside `folder` to write in: moved into place on success, removed on anything else (`files.whole`).
 
     What is there already stays if `is_whole(folder)`, and is replaced if not. Raises `InputError` when the cache
     cannot be written or the disk is full.
     """
-    with ExitStack() as stack:
-        try:
-            folder.parent.mkdir(parents=True, exist_ok=True)
-            partial = stack.enter_context(scratch_folder(folder))
-        except OSError as error:
-            if error.errno in DISK_FULL:
-                raise _disk_full(folder) from error
-            raise InputError(
-                f"cannot write the cache {printable(folder.parent)}: {error.strerror}; "
-                "set DCGAN_CACHE to a folder that you can write to"
-            ) from error
-        try:
-            yield partial
-            sync_folder(partial)
-            _move(partial, folder, is_whole)
-            sync_folder(folder.parent)
-        except OSError as error:
-            if error.errno in DISK_FULL:
-                raise _disk_full(folder) from error
-            raise
-
-
-@contextmanager
-def scratch_folder(beside: Path) -> Iterator[Path]:
-    """A new folder `<beside>.<random>.partial`, removed at the end; those that killed processes left go now."""
-    _remove_stale(beside.parent)
-    scratch = beside.with_name(f"{beside.name}.{secrets.token_hex(4)}.partial")
-    lock = Lock.take(_lock_of(scratch))  # before there is anything that another process could think stale
     try:
-        scratch.mkdir()
-        yield scratch
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
-        if lock:
-            lock.release()
+        with ExitStack() as stack:
+            try:
+                folder.parent.mkdir(parents=True, exist_ok=True)
+                partial = stack.enter_context(whole(folder, is_whole))
+                partial.mkdir()
+            except OSError as error:
+                if error.errno in DISK_FULL:
+                    raise
+                raise InputError(
+                    f"cannot write the cache {printable(folder.parent)}: {error.strerror}; "
+                    "set DCGAN_CACHE to a folder that you can write to"
+                ) from error
+            yield partial
+    except OSError as error:
+        if error.errno in DISK_FULL:
+            raise _disk_full(folder) from error
+        raise
 
 
 def sync(file: BinaryIO) -> None:
@@ -95,37 +67,3 @@ def sync(file: BinaryIO) -> None:
 def _disk_full(folder: Path) -> InputError:
     advice = "free some room, or set DCGAN_CACHE to a folder on another disk"
     return InputError(f"the disk is full: packing needs more room below {printable(folder.parent)}; {advice}")
-
-
-def _move(partial: Path, folder: Path, is_whole: Callable[[Path], bool]) -> None:
-    """Put a whole folder in its place; when another process was faster, its folder is as good."""
-    if folder.exists() and not is_whole(folder):
-        os.replace(folder, partial / "damaged")  # it goes when the partial folder does
-        shutil.rmtree(partial / "damaged")
-    try:
-        os.replace(partial, folder)
-    except OSError:
-        if not is_whole(folder):
-            raise
-
-
-def _lock_of(partial: Path) -> Path:
-    """What the process that writes a partial folder holds."""
-    return partial.with_suffix(".lock")
-
-
-def _remove_stale(packs: Path) -> None:
-    """Remove what killed processes left half written: what nobody holds; and without locks, what is a day old."""
-    for path in packs.glob("*.lock"):
-        lock = Lock.take(path)
-        if lock:
-            if lock.real:
-                shutil.rmtree(path.with_suffix(".partial"), ignore_errors=True)
-            lock.release()
-    for path in packs.glob("*.partial"):
-        try:
-            old = time.time() - path.stat().st_mtime > STALE_SECONDS
-        except FileNotFoundError:  # its owner has just moved it into place
-            continue
-        if old and not _lock_of(path).exists():
-            shutil.rmtree(path, ignore_errors=True)

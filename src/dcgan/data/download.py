@@ -10,9 +10,8 @@ import threading
 import urllib.request
 from pathlib import Path
 
-from dcgan.data.cache import scratch_folder
 from dcgan.data.source import Split
-from dcgan.files import sync_file, sync_folder
+from dcgan.files import scratch, sync_file, sync_folder
 
 DOWNLOAD_TIMEOUT = 20.0  # seconds a socket may stay silent
 PROBE_TIMEOUT = 5.0  # seconds that `dcgan train` without DATA waits to learn whether there is a network
@@ -28,12 +27,13 @@ def fetch(name: str, root: Path, split: Split) -> None:
     socket.setdefaulttimeout(DOWNLOAD_TIMEOUT)  # torchvision passes none of its own
     try:
         root.mkdir(parents=True, exist_ok=True)
-        with scratch_folder(root / "download") as scratch:
-            _download(name, scratch, split)
-            for path in scratch.rglob("*"):
+        with scratch(root / "download") as folder:
+            folder.mkdir()
+            _download(name, folder, split)
+            for path in folder.rglob("*"):
                 if path.is_file():
                     sync_file(path)
-            _merge(scratch, root)
+            _merge(folder, root)
     finally:
         socket.setdefaulttimeout(before)
 

@@ -11,6 +11,7 @@ from dcgan.errors import InputError, printable
 from dcgan.export.drawing import Exported, check_new, facts
 from dcgan.export.onnx import build
 from dcgan.export.runtime import Runtime, find_runtime
+from dcgan.files import whole
 from dcgan.pretrained import Generator
 
 PAGE = Path(__file__).with_name("web")
@@ -41,24 +42,20 @@ def export_web(
     runtime = runtime or find_runtime()
     about = facts(generator, "uint8", source, licence)
     content, difference, images = build(generator, "uint8", half, about)
-    partial = folder.with_name(folder.name + ".partial")
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
-        shutil.rmtree(partial, ignore_errors=True)  # of one that was killed
-        (partial / "ort").mkdir(parents=True)
-        for file in PAGE.iterdir():
-            if file.is_file():
-                shutil.copyfile(file, partial / file.name)
-        index = partial / "index.html"
-        index.write_text(index.read_text("utf-8").replace(TITLE, html.escape(title)), "utf-8")
-        (partial / "model.onnx").write_bytes(content)
-        (partial / "model.json").write_text(json.dumps(about | {"runtime": runtime.version}, indent=2), "utf-8")
-        shutil.copyfile(runtime.script, partial / "ort" / "ort.js")  # some hosts know no .mjs
-        shutil.copyfile(runtime.wasm, partial / "ort" / "ort.wasm")
-        size = sum(file.stat().st_size for file in partial.rglob("*") if file.is_file())
-        partial.replace(folder)
+        with whole(folder) as partial:
+            (partial / "ort").mkdir(parents=True)
+            for file in PAGE.iterdir():
+                if file.is_file():
+                    shutil.copyfile(file, partial / file.name)
+            index = partial / "index.html"
+            index.write_text(index.read_text("utf-8").replace(TITLE, html.escape(title)), "utf-8")
+            (partial / "model.onnx").write_bytes(content)
+            (partial / "model.json").write_text(json.dumps(about | {"runtime": runtime.version}, indent=2), "utf-8")
+            shutil.copyfile(runtime.script, partial / "ort" / "ort.js")  # some hosts know no .mjs
+            shutil.copyfile(runtime.wasm, partial / "ort" / "ort.wasm")
+            size = sum(file.stat().st_size for file in partial.rglob("*") if file.is_file())
     except OSError as error:
         raise InputError(f"{printable(folder)}: cannot be written ({error.strerror})") from error
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
     return Exported(folder, size, difference, images)

@@ -9,9 +9,7 @@ written first; formats that compress or index (HDF5, Parquet) bring a package ea
 
 from __future__ import annotations
 
-import contextlib
 import json
-import shutil
 import zipfile
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -22,6 +20,7 @@ import numpy as np
 import torch
 
 from dcgan.errors import InputError, printable
+from dcgan.files import whole
 
 TYPES = {"float32": ("<f4", "F32", torch.float32), "float16": ("<f2", "F16", torch.float16)}
 
@@ -56,17 +55,13 @@ def write_features(out: Path, pieces: Iterable[torch.Tensor], beside: Labelled) 
     """
     if out.exists():
         raise InputError(f"{out}: exists already; name another --out")
-    partial = out.with_name(out.name + ".partial")
     writer = {".npz": _write_npz, ".safetensors": _write_safetensors}.get(out.suffix.lower(), _write_folder)
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
-        writer(partial, pieces, beside)
-        partial.rename(out)
+        with whole(out) as partial:
+            writer(partial, pieces, beside)
     except OSError as error:
         raise InputError(f"{printable(out)}: cannot be written ({error.strerror})") from error
-    finally:
-        with contextlib.suppress(OSError):
-            shutil.rmtree(partial) if partial.is_dir() else partial.unlink(missing_ok=True)
 
 
 def _write_all(file: IO[bytes], pieces: Iterable[torch.Tensor], beside: Labelled) -> None:

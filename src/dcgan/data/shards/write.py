@@ -5,15 +5,12 @@ The name is the picture's place in the source. The same source and options give 
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import io
 import itertools
 import json
 import os
-import shutil
 import tarfile
-import tempfile
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -30,6 +27,7 @@ from dcgan.data.pack import Progress, quiet_pillow
 from dcgan.data.shards.index import FORMAT
 from dcgan.data.source import Item, Source
 from dcgan.errors import InputError, printable
+from dcgan.files import DISK_FULL, whole
 
 AHEAD = 64
 _EXTENSIONS = {"JPEG": "jpg", "MPO": "jpg", "PNG": "png", "WEBP": "webp", "BMP": "bmp", "TIFF": "tif", "GIF": "gif"}
@@ -68,20 +66,14 @@ def write_shards(source: Source, out: Path, how: Sharding, progress: Progress | 
     """
     if os.path.lexists(out):
         raise InputError(f"{printable(out)}: exists already; name another folder")
-    partial: Path | None = None
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
-        partial = Path(tempfile.mkdtemp(prefix=f".{out.name}.", suffix=".partial", dir=out.parent))
-        written = _write(source, partial, how, progress)
-        partial.chmod(0o755)
-        os.rename(partial, out)
+        with whole(out) as partial:
+            partial.mkdir()
+            return _write(source, partial, how, progress)
     except OSError as error:
-        why = "the disk is full" if error.errno == errno.ENOSPC else error.strerror or str(error)
+        why = "the disk is full" if error.errno in DISK_FULL else error.strerror or str(error)
         raise InputError(f"{printable(out)}: cannot be written ({why})") from error
-    finally:
-        if partial is not None:
-            shutil.rmtree(partial, ignore_errors=True)
-    return written
 
 
 def _write(source: Source, folder: Path, how: Sharding, progress: Progress | None) -> Written:
