@@ -188,11 +188,11 @@ class Generator(_Pretrained):
         precision: str = "fp32",
         start: int = 0,
     ) -> Iterator[np.ndarray]:
-        """As `sample`, in pieces: memory stays flat however large n is. From image `start` on, a multiple of SHARE."""
+        """As `sample`, in pieces: memory stays flat however large n is. From image `start` on, a multiple of BLOCK."""
         if n < 1:
             raise InputError(f"n: {n} images cannot be drawn; at least 1")
-        if start % SHARE:
-            raise ValueError(f"start is {start}; it has to be a multiple of {SHARE}")
+        if start % BLOCK:
+            raise ValueError(f"start is {start}; it has to be a multiple of {BLOCK}")
         if not 0 <= seed < 2**63:
             raise InputError(f"seed: {seed} is outside [0, 2^63)")
         label = self.class_index(label)

@@ -136,11 +136,7 @@ class Run:
             return
         with open_regular(path, most) as file:
             while line := file.readline(LONGEST_LINE):
-                try:
-                    record = parse_json(line.decode("utf-8"))
-                except ValueError:
-                    continue
-                if isinstance(record, dict) and is_integer(record.get("step", 0)):
+                if (record := parse_record(line)) is not None:
                     yield line, record
 
     def log(self, record: dict[str, Any]) -> None:
@@ -194,6 +190,15 @@ class Run:
 
     def __str__(self) -> str:
         return printable(self.path)
+
+
+def parse_record(line: bytes) -> dict[str, Any] | None:
+    """What a line of a log says; None for what is no record, as a line that a crash cut short."""
+    try:
+        record = parse_json(line.decode("utf-8"))
+    except ValueError:
+        return None
+    return record if isinstance(record, dict) and is_integer(record.get("step", 0)) else None
 
 
 def _grid_in(path: Path) -> np.ndarray | None:

@@ -71,7 +71,10 @@ def test_a_line_without_an_end_is_passed_over(tmp_path, monkeypatch):
 
 def test_only_finite_numbers_of_lines_with_a_step_are_told(tmp_path):
     lines = [
-        '{"step": 1, "a": NaN, "b": Infinity, "c": 2.5, "d": "x", "e": true, "f": [1], "g": 1e400}',
+        '{"step": 1, "c": 2.5, "d": "x", "e": true, "f": [1], "g": null}',
+        '{"step": 1, "a": NaN}',
+        '{"step": 1, "a": 1e400}',
+        '{"step": 1.5, "a": 2}',
         '{"a": 1}',
         "[1, 2]",
         "nonsense",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import re
 import time
@@ -11,6 +10,8 @@ from typing import Any
 
 from dcgan.errors import InputError, printable
 from dcgan.explorer.told import Event, Log, Value
+from dcgan.reading import open_regular
+from dcgan.run import LARGEST_LOG, parse_record
 
 PIECE = 256 * 1024
 """Bytes of metrics.jsonl in one look."""
@@ -28,7 +29,7 @@ def read_log(run: Path, version: str, offset: int) -> Log:
     records: list[dict[str, float]] = []
     more, age, now = False, None, ""
     try:
-        with (run / "metrics.jsonl").open("rb") as file:
+        with open_regular(run / "metrics.jsonl", LARGEST_LOG) as file:
             facts = (run / "metrics.jsonl").stat()
             now, age = str(facts.st_ino), max(0.0, time.time() - facts.st_mtime)
             offset = offset if version == now and offset <= facts.st_size else 0
@@ -38,7 +39,7 @@ def read_log(run: Path, version: str, offset: int) -> Log:
             more = len(piece) == PIECE
             records = [record for record in map(_numbers, piece[:end].splitlines()) if record]
             offset += end or (PIECE if more else 0)  # a line as long as that is none of ours
-    except OSError:
+    except (OSError, InputError):
         offset = 0
     health = [_event(line) for line in _lines(run / "health.jsonl")]
     values = [value for value in map(_value, _lines(run / "evaluation.jsonl")) if value]
@@ -72,27 +73,20 @@ def read_grid(run: Path, images: int) -> bytes:
 
 
 def _lines(path: Path) -> list[dict[str, Any]]:
-    """The last objects of a small file of JSON lines; what is none is left out."""
+    """The last records of a small log; what is none is left out."""
     try:
-        with path.open("rb") as file:
+        with open_regular(path, LARGEST_LOG) as file:
             file.seek(max(0, path.stat().st_size - PIECE))
             lines = file.read(PIECE).splitlines()
-    except OSError:
+    except (OSError, InputError):
         return []
-    return [found for found in map(_object, lines[-MOST_LINES:]) if found]
-
-
-def _object(line: bytes) -> dict[str, Any]:
-    try:
-        found = json.loads(line)
-    except (ValueError, RecursionError):
-        return {}
-    return found if isinstance(found, dict) else {}
+    return [found for found in map(parse_record, lines[-MOST_LINES:]) if found]
 
 
 def _numbers(line: bytes) -> dict[str, float]:
     """The finite numbers of a log line by their names; empty if it has no step."""
-    found = {printable(name)[:60]: _number(value) for name, value in list(_object(line).items())[:MOST_KEYS]}
+    record = parse_record(line) or {}
+    found = {printable(name)[:60]: _number(value) for name, value in list(record.items())[:MOST_KEYS]}
     numbers = {name: value for name, value in found.items() if value is not None}
     return numbers if "step" in numbers else {}
 

@@ -10,6 +10,7 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -208,11 +209,9 @@ class Opened:
         if key in kept:
             kept.move_to_end(key)
             return kept[key]
-        generator = loaded.generator if edit is None else self.edited(edit)
-        config, index = generator.info.network, generator.class_index(label)
-        z = latents(BLOCK, config.latent_dim, seed, block * BLOCK, config.latent, truncation)
-        labels = class_labels(config.classes, BLOCK, block * BLOCK, index)
-        images = generator.draw(z, labels, self.precision, generator.statistics(seed, block, index, truncation))
+        generator, start = loaded.generator if edit is None else self.edited(edit), block * BLOCK
+        how: dict[str, Any] = {"label": label, "truncation": truncation, "precision": self.precision}
+        images = np.concatenate(list(generator.stream(start + BLOCK, seed, start=start, **how)))
         kept[key] = images
         while len(kept) > 1 and len(kept) * images.nbytes > KEPT_BYTES:
             kept.popitem(last=False)
