@@ -8,9 +8,6 @@ from __future__ import annotations
 import io
 import os
 import shutil
-import signal
-import subprocess
-import sys
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,27 +16,13 @@ import numpy as np
 import pytest
 from PIL import Image, ImageSequence
 
-import dcgan
 from dcgan.pretrained import Generator
 from dcgan.run import Run
-
-playwright = pytest.importorskip("playwright.sync_api", reason="needs playwright")
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-if CHROMIUM is None:
-    pytest.skip("needs Chromium", allow_module_level=True)
+from tests.explorer.driving import changed, colours, downloaded, drawn, go, pixels, serving, settled, until, visiting
 
 pytestmark = pytest.mark.slow
 TABS = ("draw", "walk", "directions", "arithmetic", "forget", "training", "honesty")
 PICTURES, SHOWN = os.environ.get("DCGAN_EXPLORE_PICTURES"), os.environ.get("DCGAN_EXPLORE_RUN")
-WAIT = 15_000
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator:
-    with playwright.sync_playwright() as program:
-        browser = program.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield browser
-        browser.close()
 
 
 @pytest.fixture(scope="module")
@@ -51,59 +34,17 @@ def looked_at(finished: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def address(looked_at: Path, weights: dict[str, Path]) -> Iterator[str]:
-    """Of a server that the command has started."""
-    command = [sys.executable, "-m", "dcgan", "explore", str(looked_at), str(weights["classes"]), "--port", "0"]
-    environment = os.environ | {"PYTHONPATH": str(Path(dcgan.__file__).parents[1])}
-    if SHOWN:
-        del environment["DCGAN_CACHE"]  # its training images are packed in the real one
-    with subprocess.Popen(
-        [*command, "--no-browser", "--device", "cpu"], env=environment, stdout=subprocess.PIPE, text=True
-    ) as server:
-        assert server.stdout is not None
-        line = server.stdout.readline()
-        assert "Ctrl-C ends" in line
-        yield line.split(" at ")[1].split()[0]
-        server.send_signal(signal.SIGINT)
-        assert server.wait(20) == 0
+    """Of a server that the command has started; the training images of a run that is shown are in the user's cache."""
+    with serving(looked_at, weights["classes"], cached=bool(SHOWN)) as address:
+        yield address
 
 
 @pytest.fixture
 def page(browser, address: str, request: pytest.FixtureRequest) -> Iterator:
     """A page of its own, which fails the test for any error, and for any request to another machine."""
-    options = {"viewport": {"width": 1240, "height": 900}, "reduced_motion": "reduce"}
-    context = browser.new_context(accept_downloads=True, **options | getattr(request, "param", {}))
-    page = context.new_page()
-    page.set_default_timeout(WAIT)
-    wrong: list[str] = []
-    page.refusals = False  # whether the server is meant to refuse something
-    page.on("console", lambda message: wrong.append(message.text) if message.type in ("error", "warning") else None)
-    page.on("pageerror", lambda error: wrong.append(str(error)))
-    page.on("requestfailed", lambda asked: wrong.append(f"failed: {asked.url}") if "blob:" not in asked.url else None)
-    page.on("request", lambda asked: None if asked.url.startswith((address, "blob:")) else wrong.append(asked.url))
-    page.goto(address)
-    page.wait_for_selector("#panel-draw .tile")
-    yield page
-    assert not [text for text in wrong if not (page.refusals and "status of 422" in text)]
-    context.close()
-
-
-def go(page, tab: str) -> None:
-    page.click(f"#tab-{tab}")
-    page.wait_for_selector(f"#panel-{tab}:not([hidden])")
-
-
-def settled(page) -> None:
-    page.wait_for_load_state("networkidle")
-    page.wait_for_timeout(150)
-
-
-def until(page, expression: str) -> None:
-    """Wait for JavaScript to be true; Playwright's own way wants the `eval` that our policy forbids."""
-    for _ in range(WAIT // 50):
-        if page.evaluate(expression):
-            return
-        page.wait_for_timeout(50)
-    raise AssertionError(f"never: {expression}")
+    with visiting(browser, address, **getattr(request, "param", {})) as page:
+        page.wait_for_selector("#panel-draw .tile")
+        yield page
 
 
 def snap(page, name: str, height: int = 900) -> None:
@@ -114,50 +55,6 @@ def snap(page, name: str, height: int = 900) -> None:
         shown = Image.open(io.BytesIO(page.screenshot())).convert("RGB")
         picture = shown.crop((0, 0, shown.width, min(height, shown.height))).quantize(112, dither=Image.Dither.NONE)
         picture.save(Path(PICTURES) / f"explore-{name}.png", optimize=True)
-
-
-def pixels(page, selector: str, n: int = 0) -> np.ndarray:
-    """What a canvas shows, (H, W, 4)."""
-    script = """shown => {
-        const {height, width} = shown, canvas = Object.assign(document.createElement("canvas"), {height, width});
-        const context = canvas.getContext("2d", {willReadFrequently: true});
-        context.drawImage(shown, 0, 0);
-        return [height, width, ...context.getImageData(0, 0, width, height).data];
-    }"""
-    height, width, *values = page.locator(selector).nth(n).evaluate(script)
-    return np.array(values, np.uint8).reshape(height, width, 4)
-
-
-def colours(image: np.ndarray) -> np.ndarray:
-    """An image (H, W, C) as a canvas shows it."""
-    rgb = np.repeat(image, 3, -1) if image.shape[-1] == 1 else image
-    return np.concatenate([rgb, np.full((*rgb.shape[:2], 1), 255, np.uint8)], -1)
-
-
-def changed(page, selector: str, before: np.ndarray, n: int = 0) -> np.ndarray:
-    """What a canvas shows once it is something else."""
-    for _ in range(WAIT // 50):
-        page.wait_for_timeout(50)
-        now = pixels(page, selector, n)
-        if not np.array_equal(now, before):
-            return now
-    raise AssertionError(f"{selector} has not changed")
-
-
-def drawn(page, selector: str, n: int = 0) -> np.ndarray:
-    """What a canvas shows once there is something on it, and nothing more is asked for."""
-    for _ in range(WAIT // 50):
-        if pixels(page, selector, n)[..., 3].any():
-            settled(page)
-            return pixels(page, selector, n)
-        page.wait_for_timeout(50)
-    raise AssertionError(f"{selector} stays empty")
-
-
-def downloaded(page, selector: str) -> tuple[str, bytes]:
-    with page.expect_download() as waiting:
-        page.click(selector)
-    return waiting.value.suggested_filename, Path(waiting.value.path()).read_bytes()
 
 
 def test_draw(page, looked_at: Path) -> None:
@@ -324,7 +221,7 @@ def test_forget(page, looked_at: Path) -> None:
     page.get_by_text("exists already").wait_for()
 
 
-def test_training_is_followed_live(page, looked_at: Path) -> None:
+def test_what_a_training_adds_is_seen(page, looked_at: Path) -> None:
     go(page, "training")
     page.locator(".chart svg path").first.wait_for()
     settled(page)

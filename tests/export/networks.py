@@ -17,10 +17,15 @@ CASES: dict[str, tuple[str, dict[str, object]]] = {
 }
 """By name: preset and what is changed of it."""
 
+WIDE: dict[str, tuple[str, dict[str, object]]] = {
+    f"{name}, as wide as it is": (name, {"width": load_preset(name).network.width}) for name in PRESETS
+}
+"""The presets with all of their maps; `fast` and others without a size of their own at 32×32."""
+
 
 def generator(case: str = "fast", **changes) -> Generator:
     """Of a case; random weights and statistics, so large that images are neither grey nor flat."""
-    preset, own = CASES[case]
+    preset, own = (CASES | WIDE)[case]
     config = load_preset(preset)
     small: dict[str, object] = {
         "width": 8,

@@ -10,8 +10,9 @@ from dcgan.cli import main
 from dcgan.errors import InputError
 from dcgan.export import drawing
 from dcgan.export.onnx import OPSET, export_onnx, session
+from dcgan.export.program import export_program
 from dcgan.latents import latents
-from tests.export.networks import CASES, generator
+from tests.export.networks import CASES, WIDE, generator
 
 onnx = pytest.importorskip("onnx")
 onnxruntime = pytest.importorskip("onnxruntime")
@@ -23,7 +24,7 @@ def run(path, z, labels=None):
     return images
 
 
-@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("case", [*CASES, *(pytest.param(case, marks=pytest.mark.slow) for case in WIDE)])
 def test_every_preset_in_onnxruntime_equals_torch(case, float_model):
     """Against the whole network, norms and all, on a batch of a size that nothing was made for."""
     g, exported = float_model(case)
@@ -34,6 +35,7 @@ def test_every_preset_in_onnxruntime_equals_torch(case, float_model):
         wanted = g.alone()(z, labels).numpy()
     assert wanted.std() > 0.1  # something is drawn
     drawn = run(exported.path, z, labels)
+    print(f"{case}: {exported.size / 1e6:.1f} MB, largest difference {np.abs(drawn - wanted).max():.1e}")
     assert drawn.dtype == np.float32
     assert drawn.shape == (5, config.image_channels, *config.size)
     assert np.abs(drawn - wanted).max() <= 1e-4
@@ -57,6 +59,14 @@ def test_uint8_output_is_what_draw_gives(case, tmp_path):
     off = np.abs(drawn.astype(int) - wanted)
     assert off.max() <= 1  # where a value is half-way between two levels
     assert (off > 0).mean() < 1e-3
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("case", WIDE)
+def test_half_is_within_its_own_limit_for_every_preset(case, tmp_path):
+    half = export_onnx(generator(case), tmp_path / "half.onnx", half=True)
+    print(f"{case}: half: {half.size / 1e6:.1f} MB, largest difference {half.difference:.1e}")
+    assert 1e-4 < half.difference <= drawing.HALF_LIMIT
 
 
 def test_half_is_half_the_size_and_nearly_the_same(tmp_path):
@@ -96,8 +106,12 @@ def test_other_images_are_refused(output, monkeypatch, tmp_path):
     with torch.no_grad():
         next(g.network.parameters()).fill_(float("nan"))
     monkeypatch.undo()
-    with pytest.raises(RuntimeError, match="is nan"):
+    with pytest.raises(InputError, match="draws values that are NaN"):
         export_onnx(g, tmp_path / "model.onnx")
+    with pytest.raises(InputError, match="draws values that are NaN"):
+        export_program(g, tmp_path / "model.pt2")
+    with pytest.raises(RuntimeError, match="is nan"):
+        drawing.compare(generator(), lambda *inputs: np.full((len(inputs[0]), 3, 32, 32), np.nan, np.float32), "float")
     assert list(tmp_path.iterdir()) == []
 
 
@@ -158,6 +172,21 @@ def test_session_is_the_file(float_model):
 )
 def test_folders_are_not_told(data, told):
     assert drawing._without_folders(data) == told
+
+
+def test_a_run_that_exploded_is_said_so(tmp_path, capsys):
+    """Weights that are finite, and images that are not."""
+    g = generator()
+    with torch.no_grad():
+        for parameter in g.network.parameters():
+            parameter *= 1e30
+    g.save_pretrained(tmp_path / "run")
+    for kind in ("--onnx", "--pt2"):
+        assert main(["export", str(tmp_path / "run"), kind, str(tmp_path / "model")]) == 2
+        said = capsys.readouterr().err
+        assert "NaN or infinite" in said
+        assert "Traceback" not in said
+    assert [path.name for path in tmp_path.iterdir()] == ["run"]
 
 
 def test_command(tmp_path, capsys):

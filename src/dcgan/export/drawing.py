@@ -92,13 +92,18 @@ def compare(
 
     In several batches, of values in [-1, 1], with how many images were compared. That of a uint8 value is what it is
     off beyond the half level that rounding may cost. Raises RuntimeError if it is over `limit` or no number, or if a
-    shape is wrong.
+    shape is wrong; InputError if the network itself draws what are no numbers.
     """
     network, start, largest = generator.alone().eval(), 0, 0.0
     device = next(network.parameters()).device
     for n in BATCHES:
         inputs = example(generator, n, start)
         wanted = network(*(tensor.to(device) for tensor in inputs)).float().cpu()
+        if not bool(wanted.isfinite().all()):
+            raise InputError(
+                "the network draws values that are NaN or infinite: its training went wrong, or its file is damaged; "
+                "nothing was written (its health.jsonl says what was noticed, and an earlier checkpoint may be sound)"
+            )
         drawn = torch.from_numpy(draw(*inputs))
         if output == "uint8":
             wanted = wanted.permute(0, 2, 3, 1)

@@ -32,7 +32,9 @@ def table(heads: Sequence[str], rows: Iterable[Sequence[str]], numbers: frozense
         "<tr>" + "".join(f"<td{kind}>{cell}</td>" for kind, cell in zip(kinds, row, strict=True)) + "</tr>"
         for row in rows
     )
-    return f'<div class="wide"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
+    # On a phone it is scrolled sideways, which those without a pointer do when it has the focus.
+    scrolled = f'class="wide" tabindex="0" role="group" aria-label="table by {escape(heads[0])}"'
+    return f"<div {scrolled}><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
 
 
 def figure(picture: tuple[str, tuple[int, int]], caption: str, what: str) -> str:
