@@ -15,7 +15,7 @@ import pytest
 
 from dcgan.pretrained import Generator
 from dcgan.run import Run
-from tests.explorer.driving import changed, colours, drawn, environment, go, pixels, serving, until, visiting
+from tests.explorer.driving import changed, colours, drawn, environment, go, pixels, serving, settled, until, visiting
 
 pytestmark = pytest.mark.slow
 PATIENCE = 120_000
@@ -52,6 +52,7 @@ def test_a_training_is_followed(browser, photos: Path, tmp_path: Path) -> None:
         wait_for(run / "config.yaml", process)
         with serving(run) as address, visiting(browser, address) as page:
             wait_for(run / "generator.safetensors", process)
+            settled(page)
             page.reload()
             before = drawn(page, "#panel-draw .tile canvas")
             go(page, "training")
@@ -75,8 +76,10 @@ def test_a_training_is_followed(browser, photos: Path, tmp_path: Path) -> None:
             last = Run(run).metrics()[-1]["images"]
             until(page, f"{SEEN} === {last}", PATIENCE)
 
+            go(page, "draw")
+            settled(page)
             page.reload()
-            page.wait_for_selector("#panel-draw .tile")
+            go(page, "draw")
             drawn(page, "#panel-draw .tile canvas")
             wanted = Generator.from_pretrained(run, "cpu").sample(
                 1, int(page.input_value("#panel-draw input[type=number]"))
