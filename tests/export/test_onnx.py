@@ -179,7 +179,7 @@ def test_a_run_that_exploded_is_said_so(tmp_path, capsys):
     g = generator()
     with torch.no_grad():
         for parameter in g.network.parameters():
-            parameter *= 1e30
+            parameter.mul_(1e30)
     g.save_pretrained(tmp_path / "run")
     for kind in ("--onnx", "--pt2"):
         assert main(["export", str(tmp_path / "run"), kind, str(tmp_path / "model")]) == 2
