@@ -37,4 +37,4 @@ class Piece(NamedTuple):
         if count <= 1:
             return [self]
         rows = [(None,) * count if t is None else t.tensor_split(count) for t in self[:-1]]
-        return [Piece(*piece, share=len(piece[0]) / n) for piece in zip(*rows, strict=True)]
+        return [Piece._make((*piece, len(piece[0]) / n)) for piece in zip(*rows, strict=True)]

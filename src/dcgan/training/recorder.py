@@ -95,7 +95,7 @@ class Recorder:
                 f"step {self.position.step:,}: there is not enough memory on {self.step.device.type} for batches of "
                 f"{size}{pieces}; {self._kept()}. If something else took the memory, end that, and: "
                 f"dcgan train --resume {self.run}{piecewise}. "
-                "Else begin anew with smaller --batch-size, --width or --image-size."
+                f"Else begin anew with smaller --batch-size, --width or --image-size. ({_first_line(error)})"
             ) from error
 
     def _kept(self) -> str:
@@ -241,9 +241,9 @@ class Recorder:
         try:
             self._restore(checkpoint)
         except (ValueError, LookupError, TypeError, AttributeError, RuntimeError, ArithmeticError) as error:
-            said = printable(str(error) or repr(error)).splitlines()[0][:200]
             raise InputError(
-                f"{self.run}: its checkpoint of step {checkpoint.position.step:,} is of other settings ({said})"
+                f"{self.run}: its checkpoint of step {checkpoint.position.step:,} is of other settings "
+                f"({_first_line(error)})"
             ) from error
         then = checkpoint.position
         self.position.step, self.position.images, self.position.seconds = then.step, then.images, then.seconds
@@ -312,6 +312,10 @@ class Recorder:
     def _info(self) -> ModelInfo:
         trained = self._trained | {"images": self.position.images, "seconds": round(self.position.seconds, 1)}
         return ModelInfo(self.config.network, self._class_names, trained)
+
+
+def _first_line(error: Exception) -> str:
+    return printable(str(error) or repr(error)).splitlines()[0][:200]
 
 
 def _grid_shape(network: NetworkConfig) -> tuple[int, int]:
