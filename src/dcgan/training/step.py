@@ -126,7 +126,7 @@ class TrainingStep:
             optimizer.zero_grad()
         if isinstance(self._play, Captured):
             self._play.forget()
-        self.report(f"step {self.updates + 1:,}: {told}")
+        self.report(f"step {self.updates:,}: {told}")
 
     def latent(self, n: int) -> torch.Tensor:
         """Fresh noise (n, latent_dim) of the network's distribution."""
