@@ -23,11 +23,16 @@ from dcgan.training.step import TrainingStep
 from tests.test_faults import SHORT, assert_same
 from tests.training.test_step import batches, make
 
+
+def raises(error: Exception) -> None:
+    raise error
+
+
 SHORTAGES: dict[str, Callable[[], object]] = {
     "host": lambda: torch.empty(10**15),
     "python": lambda: bytearray(2**60),
-    "gpu": lambda: (_ for _ in ()).throw(torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")),
-    "onednn": lambda: (_ for _ in ()).throw(RuntimeError("could not create a primitive")),
+    "gpu": lambda: raises(torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")),
+    "onednn": lambda: raises(RuntimeError("could not create a primitive")),
 }
 
 
@@ -39,8 +44,7 @@ def short_of(room: Callable[[], int], monkeypatch: pytest.MonkeyPatch, kind: str
         said = learn(self, move, piece)
         if len(piece.images) > room():
             failed.append(len(piece.images))
-            shortage = SHORTAGES[kind]()
-            next(shortage) if hasattr(shortage, "__next__") else None  # type: ignore[call-overload]
+            SHORTAGES[kind]()
         return said
 
     monkeypatch.setattr(Players, "learn", limited)
@@ -99,7 +103,12 @@ def test_a_second_batch_that_does_not_fit_leaves_the_first_update_as_it_is(monke
     step.report = lambda _: None
     short_of(lambda: 4 if len(moves) == 2 else 8, monkeypatch)
     play = step._play
-    monkeypatch.setattr(step, "_play", lambda *a: (moves.append(1), play(*a)))
+
+    def counted(*arguments: Any) -> None:
+        moves.append(1)
+        play(*arguments)
+
+    monkeypatch.setattr(step, "_play", counted)
     step(data)
     assert step.memory.most == 4
     for optimizer, updates in ((step.optimizer_g, 1), (step.optimizer_d, 2)):
@@ -147,7 +156,7 @@ def test_recordings_and_gradients_are_let_go_of(monkeypatch: pytest.MonkeyPatch)
     """Recordings are of larger pieces, and the memory that they hold on to is what is wanted."""
     step = make()
     step.report = lambda _: None
-    captured = Captured(step.play, step.noise, pytest.fail)  # type: ignore[arg-type]
+    captured = Captured(step.play, step.noise, pytest.fail)
     captured._possible, captured._recorded = False, {"a larger piece": (None, [])}
     step._play = captured
     failed = short_of(lambda: 4, monkeypatch)
@@ -198,7 +207,8 @@ def test_a_resume_may_ask_for_other_pieces_and_later_ones_keep_them(photos: Path
     out = tmp_path / "run"
     dcgan.train(photos, out=out, **SHORT | {"images": 32})
     sizes = []
-    for images, settings in ((40, {"micro_batch": 4}), (48, {}), (56, {"micro_batch": 8}), (64, {})):
+    asked: list[dict[str, Any]] = [{"micro_batch": 4}, {}, {"micro_batch": 8}, {}]
+    for images, settings in zip((40, 48, 56, 64), asked, strict=True):
         dcgan.train(resume=out, images=images, quiet=True, **settings)
         checkpoint, _ = newest(out / "checkpoints")
         assert checkpoint is not None
