@@ -1,4 +1,4 @@
-"""What training costs as it grows: image size, batch, width, and the number of images in the set.
+"""What training costs as it grows: image size, batch, micro-batch, width, and the number of images in the set.
 
     python benchmarks/scaling.py [--rounds 5] [--images 1000000] [--folder FOLDER] [--json FILE]
 
@@ -31,7 +31,12 @@ from dcgan.presets import load_preset
 from dcgan.training.step import TrainingStep
 
 BASE = {"image_size": 64, "channels": 3, "batch_size": 64, "width": 32}
-CHANGES = {"image_size": (16, 32, 64, 128), "batch_size": (16, 64, 256), "width": (16, 32, 64, 128)}
+CHANGES = {
+    "image_size": (16, 32, 64, 128),
+    "batch_size": (16, 64, 256),
+    "micro_batch": (32, 16, 8),
+    "width": (16, 32, 64, 128),
+}
 
 
 def training(images: np.ndarray, settings: dict[str, Any]) -> Callable[[], None]:

@@ -124,6 +124,8 @@ class TrainingConfig:
     """Length in minutes of training."""
     batch_size: int = within(16, "[2, 65536]")
     """Real images in each step."""
+    micro_batch: int = within(0, "[0, 65536]")
+    """Images in memory at once: larger batches are played in pieces, with one update for all; 0: the whole batch."""
     lr: float = within(2e-3, "(0, 1]")
     """Adam's learning rate."""
     lr_d: float | None = within(1e-3, "(0, 1]")
@@ -318,6 +320,8 @@ def _contradictions(config: Config) -> list[str]:
     given = [name for name in LENGTHS if getattr(training, name) is not None]
     if len(given) > 1:
         problems.append(f"length: give one of {', '.join(LENGTHS)}, not {' and '.join(given)}")
+    if training.micro_batch == 1:
+        problems.append("micro_batch: batch norm compares images, so 2 is the smallest piece; 0: the whole batch")
     if network.family == "mnist" and not network.conditional:
         problems.append("conditional: the mnist family is class-conditional only (--conditional)")
     if network.family in ("blog", "imagenet32") and network.conditional:

@@ -95,7 +95,8 @@ def is_out_of_memory(error: Exception) -> bool:
     """Whether this is torch's, or Python's, way to say that the GPU or the host has no more memory."""
     import torch
 
-    words = ("can't allocate memory", "not enough memory", "out of memory")
+    # The last is all that oneDNN, the convolutions of a CPU, says when it gets no room for its own.
+    words = ("can't allocate memory", "not enough memory", "out of memory", "could not create a primitive")
     told = isinstance(error, RuntimeError) and any(word in str(error).lower() for word in words)
     return told or isinstance(error, MemoryError | torch.cuda.OutOfMemoryError)
 

@@ -120,14 +120,14 @@ def test_resume_by_command(
 def test_an_interrupt_saves_and_says_how_to_go_on(
     photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    original = TrainingStep.update_generator
+    original = TrainingStep.play
 
     def interrupted(self: TrainingStep, *arguments: Any, **named: Any) -> Any:
         if self.updates == 2:
             os.kill(os.getpid(), signal.SIGINT)
         return original(self, *arguments, **named)
 
-    monkeypatch.setattr(TrainingStep, "update_generator", interrupted)
+    monkeypatch.setattr(TrainingStep, "play", interrupted)
     out = tmp_path / "run"
     assert main(["train", str(photos), "--images", "8000", *TINY, "--out", str(out)]) == 130
     assert f"dcgan train --resume {out}" in capsys.readouterr().out

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from dcgan.data.augment import augment
+from dcgan.data.augment import augment, chances
 
 
 def images(n, c, h, w, dtype=torch.float64):
@@ -15,7 +15,7 @@ def images(n, c, h, w, dtype=torch.float64):
 
 
 def augmented(x, p, seed=3):
-    return augment(x, torch.tensor(p), torch.Generator().manual_seed(seed))
+    return augment(x, torch.tensor(p), chances(len(x), torch.Generator().manual_seed(seed)))
 
 
 def plain(x, p, seed=3):
@@ -99,5 +99,5 @@ def test_the_numbers_are_float32_whatever_comes_in_and_stay_in_the_memory_layout
 def test_images_differ_from_each_other_and_from_call_to_call():
     x = images(1, 1, 16, 16).float().expand(8, -1, -1, -1)
     noise = torch.Generator().manual_seed(0)
-    first, second = augment(x, torch.tensor(1.0), noise), augment(x, torch.tensor(1.0), noise)
+    first, second = (augment(x, torch.tensor(1.0), chances(8, noise)) for _ in range(2))
     assert len(torch.unique(torch.cat([first, second]).flatten(1), dim=0)) == 16

@@ -6,10 +6,10 @@ import pytest
 import torch
 
 from dcgan.config import Config
-from dcgan.data.augment import augment
-from dcgan.images import to_float
+from dcgan.data.augment import augment, chances
 from dcgan.training import augmentation as module
 from dcgan.training.augmentation import FULL_IMAGES, LOOKS, Augmentation
+from dcgan.training.players import BOTH
 from tests.training.test_step import batches, make
 
 
@@ -81,16 +81,17 @@ def test_d_sees_real_and_drawn_images_augmented(settings, monkeypatch):
 
 def test_g_learns_through_the_augmentation_and_d_from_the_same_drawings():
     step = make(augment="fixed", augment_p=1.0)
-    real = to_float(next(batches())[0])
     noise = torch.Generator().set_state(step.noise.get_state())
+    piece = step.deal(BOTH._replace(augmented=True), *next(batches()))
+    chances(8, noise)  # those of the real images
     z = torch.randn(8, 8, generator=noise)
     images = step.generator(z)
     step.discriminator.requires_grad_(False)
-    expected_images = augment(images, torch.tensor(1.0), noise)
+    expected_images = augment(images, torch.tensor(1.0), chances(8, noise))
     loss = (step.discriminator(expected_images) - 1).square().mean()  # least squares
     expected = torch.autograd.grad(loss, list(step.generator.parameters()))
     step.discriminator.requires_grad_(True)
-    drawn, logits = step.update_generator(real, None, augmented=True, again=True)
+    drawn, logits, _ = step.players.teach_generator(piece, step.players.real(piece), again=True)
     assert torch.equal(drawn, expected_images)
     torch.testing.assert_close(logits, step.discriminator(drawn))
     for parameter, gradient in zip(step.generator.parameters(), expected, strict=True):

@@ -15,7 +15,7 @@ import torch
 import dcgan
 from dcgan.errors import TrainingError
 from dcgan.training import checkpoint as checkpoints
-from dcgan.training import health, step
+from dcgan.training import health, players, step
 from dcgan.training.optimizer import descend
 from dcgan.training.step import TrainingStep
 from dcgan.training.symptoms import Symptom
@@ -78,7 +78,7 @@ def test_an_optimiser_that_does_nothing_is_named_within_50_steps(
 def test_a_generator_without_gradients_is_named_within_150_steps(
     train: Callable[..., dcgan.Run], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(step, "generator_loss", lambda name, fake, real: 0 * fake.mean())
+    monkeypatch.setattr(players, "generator_loss", lambda name, fake, real: 0 * fake.mean())
     assert events(train(160, health="warn", sample_interval=1000)) == [("g_stuck", 150, "warned")]
 
 
@@ -103,8 +103,8 @@ def test_a_discriminator_that_never_learns_is_named_within_600_steps(train: Call
 
 
 def poison_batch(self: TrainingStep, monkeypatch: pytest.MonkeyPatch) -> None:
-    prepare = self._prepare
-    monkeypatch.setattr(self, "_prepare", lambda *batch: (NAN * prepare(*batch)[0], prepare(*batch)[1]))
+    real = self.players.real
+    monkeypatch.setattr(self.players, "real", lambda piece: NAN * real(piece))
 
 
 def poison_weight(self: TrainingStep, _: pytest.MonkeyPatch) -> None:
@@ -117,8 +117,8 @@ def poison_average(self: TrainingStep, _: pytest.MonkeyPatch) -> None:
 
 
 def poison_loss(_: TrainingStep, monkeypatch: pytest.MonkeyPatch) -> None:
-    loss = step.generator_loss
-    monkeypatch.setattr(step, "generator_loss", lambda *arguments: loss(*arguments) / 0)
+    loss = players.generator_loss
+    monkeypatch.setattr(players, "generator_loss", lambda *arguments: loss(*arguments) / 0)
 
 
 POISONS: dict[str, tuple[Any, int, str]] = {

@@ -14,6 +14,7 @@ from dcgan.files import read_tensors, write_tensors
 from dcgan.images import to_float
 from dcgan.presets import load_preset
 from dcgan.training.optimizer import descend
+from dcgan.training.players import D_ALONE, G_ALONE
 from dcgan.training.step import TrainingStep
 
 CPU = torch.device("cpu")
@@ -225,9 +226,8 @@ def test_only_what_was_updated_has_a_mean():
 
 def test_updating_g_leaves_d_alone():
     step = make()
-    real = to_float(next(batches())[0])
     before = snapshot(step.discriminator)
-    step.update_generator(real, None)
+    step.play(G_ALONE, *next(batches()))
     assert not moved(step.discriminator, before)
     assert all(p.grad is None for p in step.discriminator.parameters())
     assert all(p.grad is not None for p in step.generator.parameters())
@@ -235,11 +235,9 @@ def test_updating_g_leaves_d_alone():
 
 def test_updating_d_leaves_g_alone():
     step = make()
-    real = to_float(next(batches())[0])
     before = snapshot(step.generator)
-    drawn = step.draw(8, None)
-    assert not drawn.requires_grad
-    step.update_discriminator(real, drawn, None)
+    assert not step.players.draw(step.deal(D_ALONE, *next(batches()))).requires_grad
+    step.play(D_ALONE, *next(batches()))
     assert not moved(step.generator, before)
     assert all(p.grad is None for p in step.generator.parameters())
 
@@ -262,7 +260,7 @@ def test_d_judges_the_drawings_that_g_learned_from(preset):
 @pytest.mark.parametrize("changes", [{}, {"loss": "relativistic", "r1": 1.0}, {"conditional": True, "classes": 3}])
 def test_one_look_at_the_drawings_teaches_d_what_a_second_would(changes):
     once, twice = make(lr=0.01, **changes), make(lr=0.01, **changes)
-    twice._repeatable = False
+    twice.players.repeatable = False
     for _ in range(3):
         images, labels = next(batches(classes=changes.get("classes", 0)))
         once(iter([(images, labels)]))
@@ -332,9 +330,12 @@ def test_d_descends_the_loss_and_its_penalties(settings):
     step = make(discriminator_norm="none", **settings)
     network = copy.deepcopy(step.discriminator)
     s = step.settings
-    real, fake = to_float(next(batches())[0]), step.draw(8, None)
-    mix = torch.rand(8, 1, 1, 1, generator=torch.Generator().set_state(step.noise.get_state()))
-    step.update_discriminator(real, fake, None)
+    images, _ = next(batches())
+    noise = torch.Generator().set_state(step.noise.get_state())
+    fake = copy.deepcopy(step.generator)(torch.randn(8, 8, generator=noise)).detach()
+    mix = torch.rand(8, 1, 1, 1, generator=noise)
+    step.play(D_ALONE._replace(penalised=True), images, None)
+    real = to_float(images)
 
     def squared_gradient(x):
         x = x.clone().requires_grad_(True)
@@ -372,7 +373,7 @@ def test_lazy_penalties_come_at_every_so_many_turns_of_d(settings, expected, mon
         calls.append(images)
         return torch.zeros(())
 
-    monkeypatch.setattr("dcgan.training.step.r1_penalty", penalty)
+    monkeypatch.setattr("dcgan.training.players.r1_penalty", penalty)
     step, data, counts = make(r1=1.0, **settings), batches(), []
     for _ in range(6):
         step(data)
@@ -387,7 +388,7 @@ def test_lazy_penalties_come_at_every_so_many_turns_of_d(settings, expected, mon
 def test_weight_decay_is_added_to_the_gradient():
     step = make(weight_decay=0.1, lr=1e-3)
     before = {name: p.detach().clone() for name, p in step.generator.named_parameters()}
-    step.update_generator(to_float(next(batches())[0]), None)
+    step.play(G_ALONE, *next(batches()))
     for name, p in step.generator.named_parameters():
         g = p.grad + 0.1 * before[name]
         torch.testing.assert_close(p.detach(), before[name] - 1e-3 * g / (g.abs() + 1e-8), rtol=1e-5, atol=1e-6)
@@ -504,7 +505,8 @@ def test_every_kind_of_training_runs_and_stays_finite(settings, dtype):
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 def test_precision_is_that_of_the_drawings(dtype):
-    assert make(dtype=dtype).draw(2, None).dtype == dtype
+    step = make(dtype=dtype)
+    assert step.players.draw(step.deal(G_ALONE, *next(batches()))).dtype == dtype
 
 
 # Nothing that is not finite is learnt ---------------------------------------------------------------------------

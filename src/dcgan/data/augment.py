@@ -16,15 +16,20 @@ REACH, HOLE = 1 / 8, 1 / 2
 """Of each side: how far an image is moved at most, and how large a hole is cut."""
 
 
-def augment(images: torch.Tensor, p: torch.Tensor, noise: torch.Generator) -> torch.Tensor:
+def chances(n: int, noise: torch.Generator) -> torch.Tensor:
+    """What is random in the augmentation of n images: (n, 10), uniform on [0, 1)."""
+    return own_share(torch.rand(10, n * world(), device=noise.device, generator=noise), axis=1).T
+
+
+def augment(images: torch.Tensor, p: torch.Tensor, u: torch.Tensor) -> torch.Tensor:
     """Images (N, C, H, W) around [-1, 1] → the same, as float32, each augmented in its own way.
 
-    p: the probability of each of the three augmentations, a tensor () on the device of the images. What comes in
-    from outside and the hole are 0, mid grey. Gradients flow through, second ones too; nothing waits for the device.
+    p: the probability of each of the three augmentations, a tensor () on the device of the images. u: their `chances`.
+    What comes in from outside and the hole are 0, mid grey. Gradients flow through, second ones too; nothing waits for
+    the device.
     """
-    u = own_share(torch.rand(10, len(images) * world(), device=images.device, generator=noise), axis=1)
-    coloured, moved, cut = (u[:3] < p).float()
-    brightness, contrast, saturation, *places = u[3:]
+    coloured, moved, cut = (u.T[:3] < p).float()
+    brightness, contrast, saturation, *places = u.T[3:]
     with torch.autocast(images.device.type, enabled=False):
         x = _colour(
             images.float(),

@@ -31,9 +31,9 @@ class Augmentation:
         self._signs = torch.zeros((), device=device)
         self._looks = self._images = 0
 
-    def __call__(self, images: torch.Tensor, noise: torch.Generator) -> torch.Tensor:
-        """Images (N, C, H, W) as D is to see them, float32."""
-        return augment(images, self._p, noise)
+    def __call__(self, images: torch.Tensor, u: torch.Tensor) -> torch.Tensor:
+        """Images (N, C, H, W) as D is to see them, float32; u: their `chances` (N, 10)."""
+        return augment(images, self._p, u)
 
     def see(self, sign: torch.Tensor) -> None:
         """Take the mean sign of D's decisions on a batch of real images; waits for nothing."""

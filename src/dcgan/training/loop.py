@@ -69,6 +69,8 @@ def fit(config: Config, run: Run, pack: Pack, display: Display, checkpoint: Chec
         recorder = Recorder(config, run, pack, display, step, batches)
         if checkpoint:
             recorder.restore(checkpoint)
+            if settings.micro_batch != run.config.training.micro_batch:  # this resume asks for another
+                step.memory.most = settings.micro_batch
         position, length = recorder.position, Length(settings, pack.total)
         clock = Clock(position.seconds)
         where = f"{device.type}, {distributed.world()} processes," if distributed.world() > 1 else device.type

@@ -178,7 +178,11 @@ def settings_that_differ(old: Config, new: Config) -> list[str]:
 
 FREE_ON_RESUME = {
     *("images", "n_epochs", "minutes"),
-    *("data_root", "workers", "max_skipped", "device", "keep_checkpoints", "checkpoint_interval", "tensorboard"),
+    *("data_root", "workers", "max_skipped", "keep_checkpoints", "checkpoint_interval", "tensorboard"),
+    *("device", "micro_batch"),
     *("health", "health_limit", "metrics", "metric_interval", "metric_samples", "extractor"),
 }
-"""Settings that say how long, where and how safely to train, and change nothing of what is learnt at a step."""
+"""Settings that say how long, where and how safely to train, and change nothing of what is learnt at a step.
+
+Of a micro-batch that holds but for batch norm's view; where a training has run out of memory, it is how to go on.
+"""

@@ -25,6 +25,7 @@ from dcgan.run import Run
 from dcgan.training.checkpoint import Checkpoint, newest_for_all, saved
 from dcgan.training.health import NEW, Health
 from dcgan.training.look import Looks, no_look
+from dcgan.training.pieces import SMALLEST
 from dcgan.training.scoring import Scoring
 from dcgan.training.step import TrainingStep
 from dcgan.training.symptoms import Symptom, diverged
@@ -81,13 +82,20 @@ class Recorder:
         return sum(tensor.nbytes for tensor in tensors)
 
     def explain(self, error: Exception) -> None:
-        """Say what to do if this is memory running out. Half a step may be done then: what is saved is older."""
+        """Say what to do if this is memory running out, and smaller pieces did not help or could not be tried.
+
+        Half a step may be done then: what is saved is older.
+        """
         if is_out_of_memory(error):
-            size = self.config.training.batch_size
+            size, most = self.config.training.batch_size, self.step.memory.most
+            pieces = f" in pieces of {most}" if 0 < most < size // distributed.world() else ""
+            smaller = (most or size // distributed.world()) // 2
+            piecewise = f" (with --micro-batch {smaller} it takes less)" if smaller >= SMALLEST else ""
             raise TrainingError(
                 f"step {self.position.step:,}: there is not enough memory on {self.step.device.type} for batches of "
-                f"{size}; {self._kept()}. If something else took the memory, end that, and: "
-                f"dcgan train --resume {self.run}. Else begin anew with smaller --batch-size, --width or --image-size."
+                f"{size}{pieces}; {self._kept()}. If something else took the memory, end that, and: "
+                f"dcgan train --resume {self.run}{piecewise}. "
+                f"Else begin anew with smaller --batch-size, --width or --image-size. ({_first_line(error)})"
             ) from error
 
     def _kept(self) -> str:
@@ -233,9 +241,9 @@ class Recorder:
         try:
             self._restore(checkpoint)
         except (ValueError, LookupError, TypeError, AttributeError, RuntimeError, ArithmeticError) as error:
-            said = printable(str(error) or repr(error)).splitlines()[0][:200]
             raise InputError(
-                f"{self.run}: its checkpoint of step {checkpoint.position.step:,} is of other settings ({said})"
+                f"{self.run}: its checkpoint of step {checkpoint.position.step:,} is of other settings "
+                f"({_first_line(error)})"
             ) from error
         then = checkpoint.position
         self.position.step, self.position.images, self.position.seconds = then.step, then.images, then.seconds
@@ -248,6 +256,8 @@ class Recorder:
         for name in ("updates", "average"):
             if not is_integer(counters[name]):
                 raise ValueError(f"{name} is no number")
+        if not is_integer(counters.get("micro_batch", 0), 0, 65536):
+            raise ValueError("micro_batch is no number of images")
         counted = [*counters["seen"].values(), *counters["counts"].values(), *counters.get("augmentation", {}).values()]
         if not all(isinstance(value, int | float) for value in counted):
             raise ValueError("what was counted are no numbers")
@@ -275,11 +285,13 @@ class Recorder:
     def _go_back(self, failure: Symptom) -> None:
         """To the last checkpoint before the trouble, else to a new start; at half the rate and with other noise."""
         failed, seconds, rollbacks = self.position.step, self.position.seconds, self.health.rollbacks + 1
+        most = self.step.memory.most
         seed = (self.config.training.seed + rollbacks) % 2**63
         checkpoint, _ = newest_for_all(self.run.checkpoints, failure.sound)
         self.restore(checkpoint or self._start(seed))
         self.position.seconds = self._logged.seconds = seconds  # they were spent
         self.health.rollbacks = rollbacks
+        self.step.memory.most = most  # there is no more room than before
         self.step.reseed(seed)
         for later in set(saved(self.run.checkpoints)) - set(saved(self.run.checkpoints, self.position.step)):
             if self.writes:
@@ -300,6 +312,10 @@ class Recorder:
     def _info(self) -> ModelInfo:
         trained = self._trained | {"images": self.position.images, "seconds": round(self.position.seconds, 1)}
         return ModelInfo(self.config.network, self._class_names, trained)
+
+
+def _first_line(error: Exception) -> str:
+    return printable(str(error) or repr(error)).splitlines()[0][:200]
 
 
 def _grid_shape(network: NetworkConfig) -> tuple[int, int]:

@@ -1,45 +1,30 @@
-"""One step of the two players: G against D, on one batch. Everything that learns lives here."""
+"""One step of the two players, G against D, on one batch: what they learn (`players.py`) becomes updates here."""
 
 from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import nn
 
 from dcgan import distributed
 from dcgan.config import Config
+from dcgan.data.augment import chances
 from dcgan.data.batches import Batch
-from dcgan.images import to_float
-from dcgan.losses import discriminator_loss, generator_loss, gradient_penalty, r1_penalty, real_sign, share_right
 from dcgan.networks import build_discriminator, build_generator
 from dcgan.training.augmentation import Augmentation
 from dcgan.training.capture import Captured
 from dcgan.training.ema import Average
+from dcgan.training.memory import Memory
 from dcgan.training.optimizer import adam, descend, restore, set_rate
 from dcgan.training.parallel import average_statistics, in_parallel
+from dcgan.training.pieces import Piece
+from dcgan.training.players import BOTH, D_ALONE, G_ALONE, Move, Players
 
 SUMS_G, SUMS_D = ("loss_g", "grad_g"), ("loss_d", "d_real", "d_fake", "d_right", "grad_d")
-
-
-class Move(NamedTuple):
-    """Who is updated on a batch, whether D sees augmented images, and whether it is penalised by R1 and R2."""
-
-    generator: bool
-    discriminator: bool
-    augmented: bool = False
-    penalised: bool = False
-
-    @property
-    def sums(self) -> tuple[str, ...]:
-        """The names that such an update adds to."""
-        return SUMS_G * self.generator + SUMS_D * self.discriminator
-
-
-DROPOUT = nn.Dropout | nn.Dropout1d | nn.Dropout2d | nn.Dropout3d
-BOTH, G_ALONE, D_ALONE = Move(True, True), Move(True, False), Move(False, True)
+"""What an update of G, and one of D, adds to."""
 
 
 class TrainingStep:
@@ -50,6 +35,7 @@ class TrainingStep:
     Nothing in a step waits for the device; `means` reads what the steps since the last reading summed up.
     On a GPU a move is recorded once and replayed from then on (`Captured`). Of several processes each has a share of
     the batch, draws what is random for all of it, and updates by the mean gradient: all networks stay the same.
+    A batch is played as a whole or in pieces (`Memory`), and there is one update for all of it.
     """
 
     def __init__(
@@ -60,18 +46,21 @@ class TrainingStep:
         report: Callable[[str], None] = warnings.warn,
     ) -> None:
         self.settings, self.net, self.device, self.dtype = config.training, config.network, device, dtype
-        self.flip = config.data.flip
+        self.flip, self.report = config.data.flip, report
         sync = self.settings.sync_batchnorm
         self.generator = in_parallel(_placed(build_generator(config.network), device), sync)
         self.discriminator = in_parallel(_placed(build_discriminator(config.network), device), sync)
         self.average = Average(self.generator, self.settings.ema)
         self.augmentation = Augmentation(self.settings, device)
+        self.players = Players(
+            self.settings, self.generator, self.discriminator, self.augmentation, device=device, dtype=dtype
+        )
         self.optimizer_g = adam(self.generator, self.settings, self.settings.lr)
         self.optimizer_d = adam(self.discriminator, self.settings, self.settings.lr_d or self.settings.lr)
         self.noise = torch.Generator(device).manual_seed(self.settings.seed)
         self.updates, self._factor = 0, 1.0
-        self._repeatable = not any(isinstance(module, DROPOUT) for module in self.discriminator.modules())
         self._play = Captured(self.play, self.noise, report) if _recordable(device) else self.play
+        self.memory = Memory(self.settings.micro_batch, [self.generator, self.discriminator], device)
         self._sums = {name: torch.zeros((), device=device) for name in SUMS_G + SUMS_D}
         self._counts = dict.fromkeys(SUMS_G + SUMS_D, 0)
         self._refused = torch.zeros((), device=device)
@@ -85,7 +74,7 @@ class TrainingStep:
             self._play(move, images, labels if self.net.conditional else None)
             taken = len(images) * distributed.world()
             shown += taken
-            for name in move.sums:
+            for name in SUMS_G * move.generator + SUMS_D * move.discriminator:
                 self._counts[name] += 1
             if move.generator:
                 self.average.update()
@@ -96,75 +85,48 @@ class TrainingStep:
 
     def play(self, move: Move, images: torch.Tensor, labels: torch.Tensor | None) -> None:
         """Update what the move says on a batch of uint8 images, without a look at any value: a graph can hold it."""
-        real, labels = self._prepare(images, labels)
-        if move.augmented:
-            real = self.augmentation(real, self.noise)
+        batch = self.deal(move, images, labels)
+        said = self.memory.fit(len(images), lambda most: self._learn(move, batch, most), self._shrunk)
         if move.generator:
-            drawn, fake_logits = self.update_generator(real, labels, move.augmented, again=move.discriminator)
-        else:
-            drawn, fake_logits = self.draw(len(real), labels), None
-            if move.augmented:
-                drawn = self.augmentation(drawn, self.noise)
+            said["grad_g"] = descend(self.optimizer_g, said["loss_g"], self._refused)
         if move.discriminator:
-            self.update_discriminator(real, drawn, labels, fake_logits, move.penalised)
+            said["grad_d"] = descend(self.optimizer_d, said.pop("objective_d"), self._refused)
+            if self.augmentation.adaptive:
+                self.augmentation.see(said.pop("sign"))
+        torch._foreach_add_([self._sums[name] for name in said], list(said.values()))
 
-    def update_generator(
-        self, real: torch.Tensor, labels: torch.Tensor | None, augmented: bool = False, again: bool = False
-    ) -> tuple[torch.Tensor, torch.Tensor | None]:
-        """One update of G; returns the images it drew as D saw them, detached, and D's logits of them.
+    def deal(self, move: Move, images: torch.Tensor, labels: torch.Tensor | None) -> Piece:
+        """The batch with all that is random in the move, drawn for the whole of it and in the order written here."""
+        n, settings = len(images), self.settings
+        slopes = move.discriminator and settings.loss == "wasserstein" and settings.gradient_penalty
+        return Piece(
+            images=images,
+            labels=None if labels is None else labels.to(self.device, non_blocking=True),
+            mirror=self._random(n) if self.flip else None,
+            augment_real=chances(n, self.noise) if move.augmented else None,
+            z=self.latent(n),
+            augment_drawn=chances(n, self.noise) if move.augmented else None,
+            mix=self._random(n) if slopes else None,
+        )
 
-        The logits come with their graph if D is to be updated on them `again`, and if it would give the same
-        ones: without dropout D need not look twice at the same images. Otherwise they are None.
-        """
-        with self._autocast():
-            drawn = self.generator(self.latent(len(real)), labels)
-            if augmented:
-                drawn = self.augmentation(drawn, self.noise)
-            fake_logits = self.discriminator(drawn, labels).float()
-            real_logits = None
-            if self.settings.loss == "relativistic":
-                with torch.no_grad():
-                    real_logits = self.discriminator(real, labels).float()
-        loss = generator_loss(self.settings.loss, fake_logits, real_logits)
-        shared = again and self._repeatable
-        self.optimizer_g.zero_grad()
-        # D's own gradients are not wanted here.
-        loss.backward(inputs=list(self.generator.parameters()), retain_graph=shared)
-        self._add(loss_g=loss, grad_g=descend(self.optimizer_g, loss, self._refused))
-        return drawn.detach(), fake_logits if shared else None
+    def _learn(self, move: Move, batch: Piece, most: int) -> dict[str, torch.Tensor]:
+        """The gradients of the batch in pieces of at most `most` images, in the parameters; returns its means."""
+        for optimizer in [self.optimizer_g] * move.generator + [self.optimizer_d] * move.discriminator:
+            optimizer.zero_grad()
+        first, *others = batch.split(most)
+        said = self.players.learn(move, first)
+        for piece in others:
+            for name, part in self.players.learn(move, piece).items():
+                said[name] += part
+        return said
 
-    def update_discriminator(
-        self,
-        real: torch.Tensor,
-        drawn: torch.Tensor,
-        labels: torch.Tensor | None,
-        fake_logits: torch.Tensor | None = None,
-        penalised: bool = True,
-    ) -> None:
-        """One update of D on real and drawn images, in two passes: each has batch statistics of its own."""
-        settings = self.settings
-        with self._autocast():
-            real_logits = self.discriminator(real, labels).float()
-            if fake_logits is None:
-                fake_logits = self.discriminator(drawn, labels).float()
-        halves = discriminator_loss(settings.loss, real_logits, fake_logits, settings.label_smoothing)
-        loss = halves[0] + halves[1]
-        if settings.d_loss_reduction == "mean":
-            loss = loss / 2
-        objective = loss + self._penalties(real, drawn, labels, penalised)
-        self.optimizer_d.zero_grad()
-        objective.backward(inputs=list(self.discriminator.parameters()))
-        norm = descend(self.optimizer_d, objective, self._refused)
-        with torch.no_grad():
-            self._add(
-                loss_d=loss,
-                d_real=real_logits.sigmoid().mean(),
-                d_fake=fake_logits.sigmoid().mean(),
-                d_right=share_right(settings.loss, real_logits, fake_logits, settings.label_smoothing),
-                grad_d=norm,
-            )
-        if self.augmentation.adaptive:
-            self.augmentation.see(real_sign(settings.loss, real_logits, fake_logits, settings.label_smoothing))
+    def _shrunk(self, told: str) -> None:
+        """Smaller pieces from here on: let go of the gradients, and of recordings, which are of larger ones."""
+        for optimizer in self._optimizers().values():
+            optimizer.zero_grad()
+        if isinstance(self._play, Captured):
+            self._play.forget()
+        self.report(f"step {self.updates:,}: {told}")
 
     def latent(self, n: int) -> torch.Tensor:
         """Fresh noise (n, latent_dim) of the network's distribution."""
@@ -174,12 +136,6 @@ class TrainingStep:
         else:
             z.normal_(generator=self.noise)
         return distributed.own_share(z)
-
-    @torch.no_grad()
-    def draw(self, n: int, labels: torch.Tensor | None) -> torch.Tensor:
-        """n images of G as it is, without a graph."""
-        with self._autocast():
-            return self.generator(self.latent(n), labels)
 
     def refused(self) -> bool:
         """Whether an update was not made since the last `restore` because it was not finite. Waits for the device."""
@@ -242,6 +198,7 @@ class TrainingStep:
             "average": self.average.updates,
             "augmentation": self.augmentation.counters(),
             "counts": self._counts,
+            "micro_batch": self.memory.most,
         }
 
     def restore(self, tensors: dict[str, torch.Tensor], counters: dict[str, Any]) -> None:
@@ -254,6 +211,7 @@ class TrainingStep:
             total.copy_(tensors[f"sums.{name}"])
         self.updates, self.average.updates = counters["updates"], counters["average"]
         self._counts = dict(counters["counts"])
+        self.memory.most = counters.get("micro_batch", self.memory.most)
         self.augmentation.restore(_under(tensors, "augmentation"), counters.get("augmentation", {}))
         self._refused.zero_()
         if isinstance(self._play, Captured):
@@ -275,42 +233,10 @@ class TrainingStep:
         augmented = self.augmentation.p > 0
         return [m._replace(augmented=augmented, penalised=penalised and m.discriminator) for m in moves]
 
-    def _prepare(self, images: torch.Tensor, labels: torch.Tensor | None) -> Batch:
-        """A batch on the device, as floats, some images mirrored if asked for."""
-        real = to_float(images.to(self.device, non_blocking=True)).contiguous(memory_format=torch.channels_last)
-        if self.flip:
-            mirrored = self._random(len(real)) < 0.5
-            real = torch.where(mirrored, real.flip(3), real)
-        return real, None if labels is None else labels.to(self.device, non_blocking=True)
-
-    def _penalties(
-        self, real: torch.Tensor, drawn: torch.Tensor, labels: torch.Tensor | None, penalised: bool
-    ) -> torch.Tensor:
-        """Weighted: the wasserstein loss's gradient penalty, the others' R1 and R2; second derivatives in float32.
-
-        Where R1 and R2 come at every k-th turn only, they count k times.
-        """
-        settings, penalty = self.settings, torch.zeros((), device=self.device)
-        if settings.loss == "wasserstein" and settings.gradient_penalty:
-            mix = self._random(len(real))
-            lipschitz = gradient_penalty(lambda x: self.discriminator(x, labels), real, drawn.float(), mix)
-            penalty = penalty + settings.gradient_penalty * lipschitz
-        for weight, images in ((settings.r1, real), (settings.r2, drawn)):
-            if penalised and weight and settings.loss != "wasserstein":
-                steep = r1_penalty(lambda x: self.discriminator(x, labels), images)
-                penalty = penalty + weight * settings.r1_interval * steep
-        return penalty
-
     def _random(self, n: int) -> torch.Tensor:
         """A number in [0, 1) for each image, (n, 1, 1, 1)."""
         whole = torch.rand(n * distributed.world(), 1, 1, 1, device=self.device, generator=self.noise)
         return distributed.own_share(whole)
-
-    def _autocast(self) -> torch.autocast:
-        return torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32)
-
-    def _add(self, **values: torch.Tensor) -> None:
-        torch._foreach_add_([self._sums[name] for name in values], [value.detach() for value in values.values()])
 
     def _networks(self) -> dict[str, nn.Module]:
         networks = {"generator": self.generator, "discriminator": self.discriminator}
