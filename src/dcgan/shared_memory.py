@@ -1,4 +1,4 @@
-"""Sums over the processes of one host, in memory that all of them see: some 20 µs, where a socket takes a millisecond.
+"""Sums over the processes of one host in memory that all of them see, without sockets and the threads behind them.
 
 Each process has slots there and a counter. A sum is: write into the own slot, count up, wait until all have counted
 as far, add up the slots in the order of the processes. So the bits are the same everywhere, and nothing is sent.
@@ -88,26 +88,34 @@ class SharedMemory:
         All processes must call it alike, and often enough: RuntimeError if one of them is gone, has not come after
         `patience` seconds, or has come with another number of bytes.
         """
-        dtype = tensors[0].dtype
+        for pieces in _portions(tensors, SLOT // tensors[0].itemsize):
+            self._add_up(pieces, patience, mean)
+
+    def collect(self, tensors: Sequence[torch.Tensor], patience: float) -> torch.Tensor:
+        """What all processes have, one after the other: (world, numbers), of flat CPU tensors of a slot at most."""
+        return self._exchange(tensors, patience).clone()
+
+    def _exchange(self, pieces: Sequence[torch.Tensor], patience: float) -> torch.Tensor:
+        """One portion of each process, (world, numbers), to be read before the next but one.
+
+        By turns it is in one half of the slots and the other: some may still read the last portion, but the last but
+        one nobody, because who has counted up for the last one had done with it.
+        """
+        dtype, count = pieces[0].dtype, sum(map(len, pieces))
         if dtype not in self._slots:
             self._slots[dtype] = self._bytes.view(dtype)
-        slots = self._slots[dtype]
-        for pieces in _portions(tensors, slots.shape[2]):
-            self._portions += 1
-            self._add_up(pieces, slots[self._portions % 2], patience, mean)
-
-    def _add_up(self, pieces: list[torch.Tensor], slots: torch.Tensor, patience: float, mean: bool) -> None:
-        """The sums of one portion. slots: (world, numbers), not those of the last portion, which some may still read.
-
-        Those of the last but one nobody reads any more: who has counted up for the last one had done with it.
-        """
-        sizes = [len(piece) for piece in pieces]
-        slots = slots[:, : sum(sizes)]
+        self._portions += 1
+        slots = self._slots[dtype][self._portions % 2, :, :count]
         if len(pieces) == 1:
             slots[self.rank].copy_(pieces[0])
         else:
-            torch.cat(pieces, out=slots[self.rank])
-        self._meet(slots[0].nbytes, patience)
+            torch.cat(list(pieces), out=slots[self.rank])
+        self._meet(count * dtype.itemsize, patience)
+        return slots
+
+    def _add_up(self, pieces: list[torch.Tensor], patience: float, mean: bool) -> None:
+        """The sums of one portion."""
+        slots = self._exchange(pieces, patience)
         if self.world > 2 and slots[0].nbytes > SMALL:
             own = slots.chunk(self.world, 1)[self.rank : self.rank + 1]
             for part in own:  # none if there are fewer numbers than processes
@@ -119,7 +127,7 @@ class SharedMemory:
             return
         else:
             total = _sum(slots, torch.empty_like(slots[0]), self.world if mean else 1)
-        torch._foreach_copy_(pieces, total.split(sizes))
+        torch._foreach_copy_(pieces, total.split([len(piece) for piece in pieces]))
 
     def _meet(self, size: int, patience: float) -> None:
         """Go on when all are here, each with a portion of so many bytes."""
