@@ -58,6 +58,24 @@ def summed() -> list[bytes]:
     return bits
 
 
+def collected() -> list[list[float]]:
+    """What all have, through the memory and then over gloo."""
+    rank = distributed.rank()
+    tensors = [torch.arange(4.0).view(2, 2) + rank, torch.tensor(10.0 * rank)]
+    shared = distributed.collect(tensors)
+    distributed.barrier()  # slots are written anew
+    distributed.sum_(torch.zeros(100))
+    assert distributed._memory
+    distributed._memory.close()
+    distributed._memory = None
+    assert torch.equal(distributed.collect(tensors), shared)
+    return shared.tolist()
+
+
+def test_all_have_what_each_has() -> None:
+    assert together(collected, 3) == [[[r, r + 1, r + 2, r + 3, 10 * r] for r in range(3)]] * 3
+
+
 @pytest.mark.parametrize("world", [2, 3, 4])
 def test_sums_are_those_of_the_processes_in_order(world: int) -> None:
     first, *others = together(summed, world)

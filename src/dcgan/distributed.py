@@ -210,7 +210,7 @@ def collect(tensors: Sequence[torch.Tensor]) -> torch.Tensor:
             return _memory.collect(views, STEP_TIMEOUT.total_seconds())
         own = torch.cat(views)
         found = own.new_empty(world(), len(own))
-        _dist().all_gather_into_tensor(found, own)
+        _dist().all_gather(list(found), own)
     return found
 
 
