@@ -27,8 +27,8 @@ SMALL = 1 << 16
 """Bytes up to which all add up all: of more, and more than two processes, each adds up its part for the others."""
 LINE = 8
 """64-bit words of a cache line. Each process writes its own: its counter, and the sizes of its last two portions."""
-SPINS, BRIEF, NAP = 200, 0.005, 0.002
-"""Looks at a counter before the first system call; seconds until the waiting sleeps; the longest sleep."""
+SPINS, BRIEF, NAP = 2000, 0.005, 0.002
+"""Looks at a counter (100 µs) before the first system call; seconds until the waiting sleeps; the longest sleep."""
 LOOK = 0.2
 """Seconds between looks whether the other still lives."""
 
