@@ -1,9 +1,10 @@
 """Two processes of one thread against one process of two threads, and DDP against one flat all-reduce, on the CPU.
 
-    python benchmarks/distributed.py [--rounds 7] [--steps 20] [--batch-size 64] [--preset fast]
+    python benchmarks/distributed.py [--rounds 7] [--steps 20] [--preset fast] [--batch-sizes 16 64]
 
 Each contender is a process, or a pair of them joined as torchrun does it, that answers a number of steps with the
-seconds they took. They are asked in turn; the medians of the paired ratios are what counts. Wants two idle cores: with
+seconds they took. They are asked in turn; the medians of the paired ratios are what counts. Batch sizes are, unless
+they are given, the preset's own and 64. Wants two idle cores: with
 other work on one of them, threads that share every operation wait for the slower one each time, and 2 threads are
 slower than 1, which says nothing of processes. That is why 1 process with 1 thread is there too.
 """
@@ -136,7 +137,7 @@ class Team:
             port = str(probe.getsockname()[1])
         common = {"WORLD_SIZE": str(processes), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
         common |= {"TORCHELASTIC_RUN_ID": "benchmark", "OMP_NUM_THREADS": str(threads)}
-        command = [sys.executable, __file__, "--work", loop, "--batch-size", str(batch), "--preset", preset]
+        command = [sys.executable, __file__, "--work", loop, "--batch-sizes", str(batch), "--preset", preset]
         self.members = [
             subprocess.Popen(
                 command,
@@ -163,34 +164,46 @@ class Team:
             member.wait()
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--steps", type=int, default=20)
-    parser.add_argument("--batch-size", type=int, default=64)
-    parser.add_argument("--preset", default="fast")
-    parser.add_argument("--work", help=argparse.SUPPRESS)
-    options = parser.parse_args()
-    if options.work:
-        work(options.work, options.batch_size, options.preset)
-        return
-    teams = {name: Team(*how, options.batch_size, options.preset) for name, how in CONTENDERS.items()}
+def _own_batch(preset: str) -> int:
+    from dcgan.presets import load_preset
+
+    return load_preset(preset).training.batch_size
+
+
+def compare(preset: str, batch: int, steps: int, rounds: int) -> None:
+    """Ask all contenders in turn, and print what they made of it."""
+    teams = {name: Team(*how, batch, preset) for name, how in CONTENDERS.items()}
     times: dict[str, list[float]] = {name: [] for name in teams}
     try:
-        for round_ in range(options.rounds + 1):
+        for round_ in range(rounds + 1):
             for name, team in teams.items():
-                seconds = team.seconds(options.steps if round_ else 5)  # the first round warms up
+                seconds = team.seconds(steps if round_ else 5)  # the first round warms up
                 times[name] += [seconds] if round_ else []
     finally:
         for team in teams.values():
             team.dismiss()
-    images = options.steps * options.batch_size
-    print(f"{options.preset}, 32x32x1, batch {options.batch_size}, {options.steps} steps, {options.rounds} rounds")
+    images = steps * batch
+    print(f"{preset}, 32x32x1, batch {batch}, {steps} steps, {rounds} rounds")
     for name, found in times.items():
         print(f"{name:<32} {images / statistics.median(found):8,.0f} images/s")
     for one, other in PAIRS:
         ratios = sorted(b / a for a, b in zip(times[one], times[other], strict=True))
         print(f"{one} / {other}: {statistics.median(ratios):.2f} ({ratios[0]:.2f} to {ratios[-1]:.2f})")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--steps", type=int, default=20)
+    parser.add_argument("--batch-sizes", type=int, nargs="+")
+    parser.add_argument("--preset", default="fast")
+    parser.add_argument("--work", help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.work:
+        work(options.work, options.batch_sizes[0], options.preset)
+        return
+    for batch in options.batch_sizes or sorted({_own_batch(options.preset), 64}):
+        compare(options.preset, batch, options.steps, options.rounds)
 
 
 if __name__ == "__main__":

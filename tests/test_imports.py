@@ -17,7 +17,7 @@ ROOT = Path(dcgan.__file__).parent
 LEVELS: list[set[str]] = [
     {"errors", "values"},
     {"reading", "locks"},
-    {"files"},
+    {"files", "shared_memory"},
     {"distributed"},
     {"config", "images", "device", "latents", "notebook"},
     {"presets", "networks", "losses", "data", "progress"},

@@ -2,11 +2,13 @@
 
 torchrun starts the processes, says who is who in the environment and starts all of them again when one is lost.
 `joined` makes a group of them; the rest are the few things that they say to each other. What the host decides goes over
-the CPU (gloo), gradients and batch norm's sums over the device's own backend (gloo, or NCCL on CUDA).
+the CPU (gloo), gradients and batch norm's sums over the device's own backend (gloo, or NCCL on CUDA). If all processes
+are on the CPU of one host, their sums are made in memory that they share.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import socket
@@ -23,12 +25,15 @@ if TYPE_CHECKING:
     import numpy as np
     import torch
 
+    from dcgan.shared_memory import SharedMemory
+
 T = TypeVar("T")
 STEP_TIMEOUT = timedelta(minutes=10)
 """A process that keeps the others waiting so long within a step is hung: what is dead is noticed at once."""
 HOST_TIMEOUT = timedelta(hours=24)
 """So long the others wait for one that packs images, measures or writes."""
 _host_group: Any = None
+_memory: SharedMemory | None = None
 
 
 def launched() -> bool:
@@ -75,7 +80,7 @@ def joined(device: str = "auto") -> Iterator[None]:
     device: auto, cpu, cuda or mps, as in the settings. On CUDA each process takes the GPU of its number on its host.
     Raises InputError if there is no such GPU, or if the others cannot be reached.
     """
-    global _host_group
+    global _host_group, _memory
     if not launched() or _host_group:
         yield
         return
@@ -101,6 +106,7 @@ def joined(device: str = "auto") -> Iterator[None]:
         backend = "cpu:gloo,cuda:nccl" if on_gpu else "gloo"
         dist.init_process_group(backend, store=store, rank=number, world_size=count, timeout=STEP_TIMEOUT)
         _host_group = dist.new_group(backend="gloo", timeout=HOST_TIMEOUT)
+        _memory = None if on_gpu else _shared()
     except (RuntimeError, ValueError) as error:
         where = f"{os.environ.get('MASTER_ADDR')}:{os.environ.get('MASTER_PORT')}"
         raise InputError(
@@ -110,7 +116,9 @@ def joined(device: str = "auto") -> Iterator[None]:
     try:
         yield
     finally:
-        _host_group = None
+        if _memory:
+            _memory.close()
+        _host_group = _memory = None
         dist.destroy_process_group()
 
 
@@ -140,11 +148,32 @@ def _token(store: Any, number: int, count: int) -> str:
     return word
 
 
+def _shared() -> SharedMemory | None:
+    """The memory that all processes share; None, in all of them, unless each finds what process 0 has made."""
+    where, memory = "", None
+    with contextlib.suppress(OSError, ImportError):  # Windows has no such locks
+        if is_main():
+            from dcgan.shared_memory import SharedMemory
+
+            memory, where = SharedMemory.create(world())
+    where = from_main(lambda: where)
+    with contextlib.suppress(OSError, ImportError):
+        if where and not is_main():
+            from dcgan.shared_memory import SharedMemory
+
+            memory = SharedMemory.find(where, rank(), world())
+    if not agree(0.0, stop=memory is None)[1]:
+        return memory
+    if memory:
+        memory.close()
+    return None
+
+
 # What goes over the device's backend ---------------------------------------------------------------------------
 
 
 def average_(tensors: Sequence[torch.Tensor]) -> None:
-    """Replace float32 tensors of one device by their means over the processes: one all-reduce of one flat buffer.
+    """Replace float32 tensors of one device by their means over the processes: in one go, or as one flat buffer.
 
     Bits are the same in all processes. Tensors must be dense, in whatever memory layout (alike everywhere).
     """
@@ -152,17 +181,42 @@ def average_(tensors: Sequence[torch.Tensor]) -> None:
         return
     import torch
 
-    # Flat in the order of memory: a copy in the logical order of a channels-last tensor is several times as slow.
-    views = [t.detach().as_strided((t.numel(),), (1,)) for t in tensors]
+    views = [_flat(tensor) for tensor in tensors]
+    if _memory:
+        with _lost_is_said():
+            _memory.add_up(views, STEP_TIMEOUT.total_seconds(), mean=True)
+        return
     flat = torch.cat(views)
     sum_(flat)
     torch._foreach_copy_(views, flat.div_(world()).split([len(view) for view in views]))
 
 
 def sum_(tensor: torch.Tensor) -> None:
-    """Replace a tensor by its sum over the processes."""
+    """Replace a dense tensor by its sum over the processes; bits are the same in all of them."""
     with _lost_is_said():
-        _dist().all_reduce(tensor)
+        if _memory:
+            _memory.add_up([_flat(tensor)], STEP_TIMEOUT.total_seconds())
+        else:
+            _dist().all_reduce(tensor)
+
+
+def collect(tensors: Sequence[torch.Tensor]) -> torch.Tensor:
+    """What each process has in a few small dense tensors of one type, the same for all: (world, numbers in all)."""
+    import torch
+
+    views = [_flat(tensor) for tensor in tensors]
+    with _lost_is_said():
+        if _memory:
+            return _memory.collect(views, STEP_TIMEOUT.total_seconds())
+        own = torch.cat(views)
+        found = own.new_empty(world(), len(own))
+        _dist().all_gather(list(found), own)
+    return found
+
+
+def _flat(tensor: torch.Tensor) -> torch.Tensor:
+    """A dense tensor as one row, in the order of memory: a copy in the logical order of a channels-last one is slow."""
+    return tensor.detach().as_strided((tensor.numel(),), (1,))
 
 
 def own_share(tensor: torch.Tensor, axis: int = 0) -> torch.Tensor:
@@ -179,9 +233,12 @@ def agree(seconds: float, stop: bool) -> tuple[float, bool]:
         return seconds, stop
     import torch
 
-    said = torch.tensor([seconds if is_main() else -1.0, float(stop)], dtype=torch.float64)
+    said = torch.tensor([seconds if is_main() else 0.0, float(stop)], dtype=torch.float64)
     with _lost_is_said():
-        _dist().all_reduce(said, _dist().ReduceOp.MAX, group=_host_group)
+        if _memory:
+            _memory.add_up([said], HOST_TIMEOUT.total_seconds())
+        else:
+            _dist().all_reduce(said, group=_host_group)
     return said[0].item(), bool(said[1])
 
 

@@ -90,16 +90,16 @@ class _Normalise(torch.autograd.Function):
     def forward(
         ctx: Any, x: torch.Tensor, weight: torch.Tensor | None, bias: torch.Tensor | None, eps: float
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        kept = torch.zeros(x.shape[1], device=x.device), torch.ones(x.shape[1], device=x.device)
-        mean, variance = torch.ops.aten.batch_norm_update_stats(x, *kept, 1.0)  # float32 also of bfloat16
-        # Var of all is the mean of Var + mean², less the square of the mean of all: float64 leaves enough of it.
-        moments = torch.stack([mean.double(), variance.double() + mean.double().square()])
-        distributed.sum_(moments)
-        moments /= distributed.world()
-        mean, variance = moments[0].float(), (moments[1] - moments[0].square()).clamp_(min=0).float()
+        spare = torch.empty(2, x.shape[1], device=x.device)  # float32, and so are the results, also of bfloat16
+        own = torch.ops.aten.batch_norm_update_stats(x, *spare, 1.0)
+        means, variances = distributed.collect(own).view(-1, 2, x.shape[1]).unbind(1)
+        # The variance of all is the mean of those of the parts, and that of their means.
+        mean = means.mean(0)
+        variance = (variances + (means - mean).square_()).mean(0)
         ctx.save_for_backward(x, weight, bias, mean, variance)
         ctx.eps = eps
         ctx.mark_non_differentiable(mean, variance)
+        ctx.set_materialize_grads(False)  # nothing comes back for those two: no zeros need be made
         return functional.batch_norm(x, mean, variance, weight, bias, False, 0.0, eps), mean, variance
 
     @staticmethod
@@ -107,16 +107,16 @@ class _Normalise(torch.autograd.Function):
         x, weight, bias, mean, variance = ctx.saved_tensors
         if torch.is_grad_enabled():
             return _differentiable(x, weight, bias, ctx.eps, grad, ctx.needs_input_grad)
-        inverse = (variance + ctx.eps).rsqrt()
-        ones = torch.ones_like(inverse) if weight is None else weight
+        inverse = (variance + ctx.eps).rsqrt_()
+        gain = torch.ones_like(inverse) if weight is None else weight
         grad_x, grad_weight, grad_bias = torch.ops.aten.native_batch_norm_backward(
-            grad, x, ones, mean, variance, mean, inverse, False, ctx.eps, [True, True, True]
+            grad, x, gain, mean, variance, mean, inverse, False, ctx.eps, [True, True, True]
         )
         # So far with given statistics. What x does to them: less the mean of the gradient, and of its part along x.
         sums = torch.stack([grad_weight, grad_bias])
         distributed.sum_(sums)
-        along, level = -ones * inverse * sums / (x.numel() // x.shape[1] * distributed.world())
-        grad_x += functional.batch_norm(x, mean, variance, along, level, False, 0.0, ctx.eps)
+        sums *= inverse.mul_(gain).mul_(-x.shape[1] / (x.numel() * distributed.world()))
+        grad_x += functional.batch_norm(x, mean, variance, sums[0], sums[1], False, 0.0, ctx.eps)
         return grad_x, None if weight is None else grad_weight, None if bias is None else grad_bias, None
 
 
