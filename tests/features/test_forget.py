@@ -177,6 +177,16 @@ def test_a_map_that_marks_the_place_is_the_one_that_is_dropped():
     assert edited.sample(64).std() < whole.sample(64).std() / 10
 
 
+def test_maps_far_from_zero_weigh_as_much_as_those_around_it():
+    rng = np.random.default_rng(0)
+    y = np.arange(40) % 4 == 0
+    x = rng.standard_normal((40, 6)) + 0.3 * y[:, None]
+    weights, accuracy = weigh(x, y, 0.03)
+    far, as_accurate = weigh(x + 1e6, y, 0.03)
+    np.testing.assert_allclose(far, weights, rtol=1e-6)
+    assert as_accurate == accuracy > 0.5
+
+
 def test_maps_that_never_change_have_no_weight():
     rng = np.random.default_rng(0)
     y = np.arange(40) < 20

@@ -177,8 +177,11 @@ def weigh(x: np.ndarray, y: np.ndarray, l2: float) -> tuple[np.ndarray, float]:
     weights = np.zeros(x.shape[1])
     if not changing.any():
         return weights, 0.5
-    scaled = x[:, changing] / spread[changing]
-    weights[changing], bias = logistic(scaled, y, l2)
+    scaled = (x - x.mean(0))[:, changing] / spread[changing]  # centred: only the bias feels it, and it is not penalised
+    try:
+        weights[changing], bias = logistic(scaled, y, l2)
+    except ValueError as error:  # too nearly the same activations everywhere for numbers of 64 bits
+        raise InputError(f"boxes: what is in them cannot be told from the rest ({error}); draw others") from error
     return weights, float(((scaled @ weights[changing] + bias > 0) == y).mean())
 
 
