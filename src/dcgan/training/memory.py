@@ -39,13 +39,13 @@ class Memory:
         while True:
             # A recording runs nothing, and cannot be tried again.
             recording = self._device.type == "cuda" and torch.cuda.is_current_stream_capturing()
-            if not recording:
+            most = min(self.most or n, n)
+            final = recording or distributed.world() > 1 or most <= SMALLEST or n < 2 * SMALLEST
+            if not final:
                 self._note()
             try:
                 return work(self.most)
             except (RuntimeError, MemoryError) as error:
-                most = min(self.most or n, n)
-                final = recording or distributed.world() > 1 or most <= SMALLEST or n < 2 * SMALLEST
                 if final or not is_out_of_memory(error):
                     raise
             # Only here is the error gone, and with it the tensors of the frames that it came through.
