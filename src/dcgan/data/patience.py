@@ -6,7 +6,7 @@ import errno
 import mmap
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TypeVar
 
@@ -38,17 +38,25 @@ def is_fleeting(error: OSError) -> bool:
     return bool(gone) or error.errno in FLEETING
 
 
-def patiently(read: Callable[[], Result], what: str, fleeting: Callable[[OSError], bool] = is_fleeting) -> Result:
-    """What `read` gives, called again after each error that may pass. Raises DataLost when none of the tries did."""
-    for wait in WAITS:
+def again(attempt: Callable[[], Result], waits: Sequence[float], passes: Callable[[Exception], bool]) -> Result:
+    """What `attempt` gives, called again after each of these waits in seconds while its error may pass.
+
+    Raises the last error, or at once one that does not pass.
+    """
+    for wait in waits:
         try:
-            return read()
-        except OSError as error:
-            if not fleeting(error):
+            return attempt()
+        except Exception as error:
+            if not passes(error):
                 raise
         time.sleep(wait)
+    return attempt()
+
+
+def patiently(read: Callable[[], Result], what: str, fleeting: Callable[[OSError], bool] = is_fleeting) -> Result:
+    """What `read` gives, called again after each error that may pass. Raises DataLost when none of the tries did."""
     try:
-        return read()
+        return again(read, WAITS, lambda error: isinstance(error, OSError) and fleeting(error))
     except OSError as error:
         if not fleeting(error):
             raise

@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 from dcgan.data.cache import default_cache
-from dcgan.data.patience import DataLost
+from dcgan.data.patience import DataLost, again
 from dcgan.errors import InputError, printable
 
 TIMEOUT = 30.0
@@ -30,6 +30,8 @@ MOST_BYTES = 64 * 2**30
 PIECE = 2**20
 ABANDONED = 3600.0
 """Seconds without a byte after which nobody writes a half fetched file any more."""
+FAILURES = (OSError, http.client.HTTPException)
+"""Of a server, or of the way to it."""
 Result = TypeVar("Result")
 _LOCKS: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
 
@@ -73,15 +75,15 @@ def fetched_text(url: str, most: int) -> bytes | None:
 
 def _patiently(url: str, attempt: Callable[[], Result]) -> Result:
     """What `attempt` gives; DataLost after len(WAITS) + 1 tries, or at once where asking again is of no use."""
-    for wait in (*WAITS, None):
-        try:
-            return attempt()
-        except (OSError, http.client.HTTPException) as error:
-            final = isinstance(error, urllib.error.HTTPError) and error.code < 500 and error.code not in (408, 429)
-            if wait is None or final:
-                raise DataLost(f"{printable(url)}: cannot be fetched ({printable(error)}).") from error
-            time.sleep(wait)
-    raise AssertionError("the last try returns or raises")
+    try:
+        return again(attempt, WAITS, _may_pass)
+    except FAILURES as error:
+        raise DataLost(f"{printable(url)}: cannot be fetched ({printable(error)}).") from error
+
+
+def _may_pass(error: Exception) -> bool:
+    refused = isinstance(error, urllib.error.HTTPError) and error.code < 500 and error.code not in (408, 429)
+    return isinstance(error, FAILURES) and not refused
 
 
 def _fetch_text(url: str, most: int) -> bytes | None:
