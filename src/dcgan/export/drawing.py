@@ -15,6 +15,7 @@ from torch import nn
 
 import dcgan
 from dcgan.errors import InputError, printable
+from dcgan.files import write_atomically
 from dcgan.images import to_uint8
 from dcgan.latents import latents
 from dcgan.networks.convolutions import UpsampleConv
@@ -154,6 +155,16 @@ def check_size(generator: Generator) -> None:
     size = 4 * sum(parameter.numel() for parameter in generator.parameters())
     if size > MOST_BYTES:
         raise InputError(f"the weights are {size / 1e9:.1f} GB, and one ONNX file holds 2; --pt2 has no limit")
+
+
+def write(path: Path, content: bytes, difference: float, images: int) -> Exported:
+    """Write a file that has been compared; InputError if it cannot be written."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(path, content)
+    except OSError as error:
+        raise InputError(f"{printable(path)}: cannot be written ({error.strerror})") from error
+    return Exported(path, len(content), difference, images)
 
 
 def check_new(path: Path) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from dcgan.errors import InputError, printable
+from dcgan.errors import InputError
 from dcgan.export.drawing import (
     HALF_LIMIT,
     LIMIT,
@@ -20,8 +20,8 @@ from dcgan.export.drawing import (
     compare,
     facts,
     traced,
+    write,
 )
-from dcgan.files import write_atomically
 from dcgan.pretrained import Generator
 
 if TYPE_CHECKING:
@@ -55,12 +55,7 @@ def export_onnx(
     path = Path(path)
     check_new(path)
     content, difference, images = build(generator, output, half, facts(generator, output, source, licence))
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(path, content)
-    except OSError as error:
-        raise InputError(f"{printable(path)}: cannot be written ({error.strerror})") from error
-    return Exported(path, len(content), difference, images)
+    return write(path, content, difference, images)
 
 
 def build(generator: Generator, output: Output, half: bool, metadata: dict[str, Any]) -> tuple[bytes, float, int]:

@@ -8,9 +8,7 @@ from pathlib import Path
 
 import torch
 
-from dcgan.errors import InputError, printable
-from dcgan.export.drawing import Exported, Output, check_new, compare, facts, traced
-from dcgan.files import write_atomically
+from dcgan.export.drawing import Exported, Output, check_new, compare, facts, traced, write
 from dcgan.pretrained import Generator
 
 FACTS = "dcgan.json"
@@ -33,11 +31,7 @@ def export_program(
     program.example_inputs = None
     stream, about = io.BytesIO(), facts(generator, output, source, licence)
     torch.export.save(program, stream, extra_files={FACTS: json.dumps(about, indent=2)})
-    module = torch.export.load(io.BytesIO(stream.getvalue())).module()
+    content = stream.getvalue()
+    module = torch.export.load(io.BytesIO(content)).module()
     difference, images = compare(generator, lambda *inputs: module(*inputs).numpy(), output)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(path, stream.getvalue())
-    except OSError as error:
-        raise InputError(f"{printable(path)}: cannot be written ({error.strerror})") from error
-    return Exported(path, path.stat().st_size, difference, images)
+    return write(path, content, difference, images)

@@ -54,8 +54,8 @@ def find_runtime(given: Path | None = None) -> Runtime:
         return runtime
     kept = default_cache() / f"{PACKAGE}-{VERSION}"
     here = Path.cwd()
-    for place in (here, *here.parents, kept):
-        runtime = _in(place / "node_modules" if place != kept else kept)
+    for place in (*(folder / "node_modules" for folder in (here, *here.parents)), kept):
+        runtime = _in(place)
         if runtime is not None:
             return runtime
     with partial_folder(kept, lambda folder: _in(folder) is not None) as folder:
