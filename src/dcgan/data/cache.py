@@ -64,6 +64,13 @@ def sync(file: BinaryIO) -> None:
     os.fsync(file.fileno())
 
 
+def write_synced(path: Path, content: bytes | memoryview) -> None:
+    """A file in one go, and to the disk itself; for one in a folder that is not whole yet."""
+    with path.open("wb") as file:
+        file.write(content)
+        sync(file)
+
+
 def _disk_full(folder: Path) -> InputError:
     advice = "free some room, or set DCGAN_CACHE to a folder on another disk"
     return InputError(f"the disk is full: packing needs more room below {printable(folder.parent)}; {advice}")

@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from dcgan.data.cache import default_cache, partial_folder, sync
+from dcgan.data.cache import default_cache, partial_folder, sync, write_synced
 from dcgan.data.crashes import Notes, find_deadly, suspects
 from dcgan.data.decode import GREY_MODES, RESAMPLING, BadImage, decode, upright_size
 from dcgan.data.patience import DataLost, patiently
@@ -234,12 +234,8 @@ def _write(
 def write_facts(partial: Path, labels: Sequence[int] | np.ndarray | None, facts: dict[str, Any]) -> None:
     """What lies beside `images.bin`: labels, if there are classes, and `pack.json`, which makes the pack whole."""
     if labels is not None:
-        with (partial / "labels.bin").open("wb") as file:
-            file.write(np.array(labels, "<i8").data)
-            sync(file)
-    with (partial / "pack.json").open("wb") as file:
-        file.write(json.dumps({"format": FORMAT} | facts, indent=1).encode())
-        sync(file)
+        write_synced(partial / "labels.bin", np.array(labels, "<i8").data)
+    write_synced(partial / "pack.json", json.dumps({"format": FORMAT} | facts, indent=1).encode())
 
 
 def _chunks(

@@ -18,7 +18,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from dcgan.data.cache import default_cache, partial_folder, sync
+from dcgan.data.cache import default_cache, partial_folder, write_synced
 from dcgan.data.listings import EXTENSIONS, UNREADABLE, classes_of, reason
 from dcgan.data.shards.pattern import is_url
 from dcgan.data.shards.remote import fetched, fetched_text
@@ -44,7 +44,7 @@ class Shard:
 
     @property
     def name(self) -> str:
-        return self.where.rsplit("/", 1)[-1] if is_url(self.where) else Path(self.where).name
+        return _name(self.where)
 
     def path(self) -> Path:
         """Its file: of a URL the one in the cache, fetched now if it is not there."""
@@ -90,7 +90,7 @@ def _described(shards: Sequence[str]) -> Index | None:
     if facts is None:
         return None
     known = {entry["name"]: number for number, entry in enumerate(facts["shards"])}
-    names = [where.rsplit("/", 1)[-1] if remote else Path(where).name for where in shards]
+    names = [_name(where) for where in shards]
     if any(name not in known for name in names):
         return None
     table = _table(parent, facts)
@@ -161,10 +161,8 @@ def _scanned(shards: Sequence[str]) -> Index:
     labels, class_names = _classes(list(tags))
     array[:, LABEL] = np.array(labels, "<i8")[array[:, LABEL]] if len(array) else 0
     with partial_folder(folder, lambda place: _cached(place, known) is not None) as partial:
-        for name, content in (("index", array.tobytes()), ("json", json.dumps(class_names).encode())):
-            with (partial / f"dataset.{name}").open("wb") as file:
-                file.write(content)
-                sync(file)
+        write_synced(partial / "dataset.index", array.tobytes())
+        write_synced(partial / "dataset.json", json.dumps(class_names).encode())
     return Index(tuple(known), array, class_names)
 
 
@@ -250,6 +248,10 @@ class _Bounded:
 
 def _read(path: Path) -> bytes | None:
     return read_bytes(path, MOST_FACTS) if path.exists() else None
+
+
+def _name(where: str) -> str:
+    return where.rsplit("/", 1)[-1] if is_url(where) else Path(where).name
 
 
 def _size(where: str) -> int:

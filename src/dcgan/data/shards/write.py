@@ -21,7 +21,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from dcgan.data.cache import sync
+from dcgan.data.cache import sync, write_synced
 from dcgan.data.decode import BadImage, decode
 from dcgan.data.pack import Progress, quiet_pillow
 from dcgan.data.shards.index import FORMAT
@@ -107,10 +107,8 @@ def _write(source: Source, folder: Path, how: Sharding, progress: Progress | Non
         "index_sha256": hashlib.sha256(table).hexdigest(),
         "shards": written.shards,
     }
-    for name, content in (("dataset.index", table), ("dataset.json", json.dumps(facts, indent=1).encode())):
-        with (folder / name).open("wb") as file:
-            file.write(content)
-            sync(file)
+    write_synced(folder / "dataset.index", table)
+    write_synced(folder / "dataset.json", json.dumps(facts, indent=1).encode())
     return written
 
 
