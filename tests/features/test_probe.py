@@ -14,6 +14,7 @@ from dcgan.data.sources import find_source
 from dcgan.errors import InputError
 from dcgan.features import supervised
 from dcgan.features.extract import extract_to, feature_extractor
+from dcgan.features.judging import standardise_
 from dcgan.features.labelled import balanced_draws, split_off
 from dcgan.features.probe import probe, untrained
 from dcgan.features.protocol import Probe, Protocol
@@ -67,6 +68,56 @@ def test_it_is_what_scikit_learn_finds(by_few: Probe, run: Path, pictures: Path,
         assert tried["error"] == pytest.approx(expected)
     (c,) = row.chosen
     assert row.errors == pytest.approx([wrong(draw, c, of_test, of_tests) for draw in draws])
+
+
+@pytest.mark.parametrize(("standardise", "mirror"), [(True, False), (False, True), (True, True)])
+def test_of_prepared_features_too(standardise: bool, mirror: bool, run: Path, more: Path, pictures: Path) -> None:
+    """Its StandardScaler sees the images that any draw or the choice of C looks at; mirrors are drawn by numpy."""
+    svms = pytest.importorskip("sklearn.svm")
+    from sklearn.preprocessing import StandardScaler
+
+    settings: dict[str, Any] = {"labels": 30, "draws": 1, "seed": 5, "c": (1e-3,)}
+    result = probed(run, more, **settings, standardise=standardise, mirror=mirror)
+    said = result.protocol["svm"]
+    assert ("standardised" in said, "mirror" in said) == (standardise, mirror)
+    packs = [pack(find_source(path), (16, 16), 1) for path in (pictures, more)]
+    labels, of_tests = (images.labels for images in packs)
+    assert labels is not None
+    assert of_tests is not None
+    pool, validation = split_off(labels, 18, 5)
+    (draw,) = balanced_draws(labels, pool, 30, 1, CLASSES, 5)
+    extractor = feature_extractor(Discriminator.from_pretrained(run, "cpu"))
+    by_d: list[np.ndarray] = []
+    by_pixels: list[np.ndarray] = []
+    for images in packs:
+        seen = [images.images, np.flip(images.images, 2).copy()] if mirror else [images.images]
+        by_d.append(np.mean([extractor(one).double().numpy() for one in seen], 0))
+        by_pixels.append(np.mean([one.reshape(len(one), -1) / 127.5 - 1 for one in seen], 0))
+    for row, (of_train, of_test) in ((result.rows[0], by_d), (result.rows[2], by_pixels)):
+        scaler = StandardScaler(with_mean=standardise, with_std=standardise)
+        scaler.fit(of_train[np.concatenate([draw, validation])])
+        model = svms.LinearSVC(C=1e-3, dual=False, tol=1e-8, max_iter=10**5)
+        model.fit(scaler.transform(of_train[draw]), labels[draw])
+        wanted = (model.predict(scaler.transform(of_test)) != of_tests).mean()
+        assert row.errors == (pytest.approx(wanted, abs=0.02),)  # one image may lie on the border
+    plain = probed(run, more, **settings)
+    assert [row.errors for row in result.rows] != [row.errors for row in plain.rows]
+
+
+def test_standardising() -> None:
+    generator = torch.Generator().manual_seed(0)
+    train, test = (torch.randn(n, 5, generator=generator) * 3 + 2 for n in (700, 30))
+    train[:, 3], test[:, 3] = 0.1, 0.2
+    train[:, 4], test[:, 4], train[0, 4], test[0, 4] = 0.0, 0.0, 1e-4, 10.0
+    of_train, of_test = train.half(), test.half()
+    mean, deviation = of_train.double().mean(0), of_train.double().std(0, correction=0)
+    wanted = [((x.half().double() - mean) / deviation)[:, :3] for x in (train, test)]
+    standardise_(of_train, of_test)
+    for found, x in zip((of_train, of_test), wanted, strict=True):
+        assert torch.allclose(found[:, :3].double(), x, rtol=1e-3, atol=1e-3)
+    assert not of_train[:, 3].any()
+    assert of_train[0, 4] == pytest.approx(700**0.5, rel=0.01)
+    assert of_test[0, 4] == 1000
 
 
 def test_c_by_cross_validation_looks_at_the_draws_alone(run: Path, more: Path) -> None:

@@ -70,14 +70,20 @@ def test_a_probe_by_all_labels_and_by_few(both: Path, tmp_path: Path) -> None:
         ("D's features (896), 5 a class", "73.8 ± 0.4 %"),
         ("an untrained D's features (896), 5 a class", ""),
         ("pixels (768), 5 a class", ""),
+        ("D's features (896), all labels, averaged with the mirror's and standardised", ""),
+        ("an untrained D's features (896), all labels, averaged with the mirror's and standardised", ""),
+        ("pixels (768), all labels, averaged with the mirror's and standardised", ""),
         ("1-layer K-means, all labels", "80.6 %"),
         ("3-layer K-means, learned receptive fields", "82.0 %"),
         ("exemplar CNN", "84.3 %"),
     ]
     few = written["measured"]["few"]
     assert (few["protocol"]["labels"], few["protocol"]["draws"], few["protocol"]["test"]) == (10, 3, 40)
-    accuracies = [1 - np.mean(row["errors"]) for which in ("all", "few") for row in written["measured"][which]["rows"]]
-    assert [row["value"] for row in written["rows"][:6]] == pytest.approx(accuracies)
+    prepared = written["measured"]["prepared"]["protocol"]
+    assert (prepared["labels"], prepared["standardise"], prepared["mirror"]) == (60, True, True)
+    probes = [written["measured"][which] for which in ("all", "few", "prepared")]
+    accuracies = [1 - np.mean(row["errors"]) for probe in probes for row in probe["rows"]]
+    assert [row["value"] for row in written["rows"][:9]] == pytest.approx(accuracies)
     assert written["rows"][2]["value"] > 0.95  # bright and dark are told apart by pixels
     assert "single draws ±" in written["rows"][3]["ours"]
     assert "single draws ±" not in written["rows"][0]["ours"]

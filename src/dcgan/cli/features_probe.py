@@ -46,6 +46,12 @@ class ProbeOptions:
     c: Annotated[
         str, tyro.conf.arg(metavar="LIST", help="C to choose from; if not given, seven by the features' size.")
     ] = ""
+    standardise: Annotated[
+        bool, tyro.conf.arg(help="Give each feature mean 0 and variance 1 over the training images.")
+    ] = False
+    mirror: Annotated[
+        bool, tyro.conf.arg(help="Average each image's features with those of its mirror; for photographs.")
+    ] = False
     supervised: Annotated[bool, tyro.conf.arg(help="Also train networks of D's architecture on the labels alone.")] = (
         False
     )
@@ -87,6 +93,8 @@ def run(arguments: Sequence[str]) -> int:
             folds=options.folds,
             trials=options.trials,
             augment=options.augment,
+            standardise=options.standardise,
+            mirror=options.mirror,
             seed=options.seed,
         ),
         supervised=options.supervised,
@@ -120,6 +128,7 @@ def table(result: Probe) -> str:
         [
             *lines,
             f"{number}; C by {chosen}; seed {facts['seed']}; intervals {result.rows[0].interval}",
+            facts["svm"],
             f"train: {printable(facts['train_images'])}",
             f"test: {printable(facts['test_images'])}",
             *notes,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,7 @@ from dcgan.errors import InputError, printable
 from dcgan.evaluation.originals import Originals
 from dcgan.features import svm
 from dcgan.features.labelled import balanced_draws, labelled_images, split_off, stratified_folds
+from dcgan.features.primal import block_rows
 from dcgan.features.protocol import Protocol
 from dcgan.progress import Display
 
@@ -174,6 +176,21 @@ class Space:
         return [
             {"c": c, "error": float(error)} for c, error in zip(self.cs, errors, strict=False)
         ]  # not all may be tried
+
+
+def standardise_(train: torch.Tensor, test: torch.Tensor) -> None:
+    """Give each of the features (N, F) mean 0 and variance 1 over the training images, in place, in both sets.
+
+    Constant ones become 0. Beyond 1,000 deviations, where only test images can be, a value counts as that.
+    """
+    size, count = block_rows(train.shape[1]), len(train)
+    mean = sum(block.double().sum(0) for block in train.split(size)) / count
+    variance = sum((block.double() - mean).square_().sum(0) for block in train.split(size)) / count
+    deviation = variance.sqrt_()
+    deviation[deviation <= 1e-6 * mean.abs()] = 1.0
+    mean, scale = mean.float(), deviation.reciprocal_().float()
+    for block in itertools.chain(train.split(size), test.split(size)):
+        block.copy_(((block.float() - mean) * scale).clamp_(-1000, 1000))
 
 
 def labels_of(images: Pack) -> np.ndarray:

@@ -21,7 +21,7 @@ from dcgan.evaluation.neighbours import wilson
 from dcgan.evaluation.originals import originals
 from dcgan.features import guided
 from dcgan.features.extract import feature_extractor
-from dcgan.features.judging import Job, Space, labels_of, prepare
+from dcgan.features.judging import Job, Space, labels_of, prepare, standardise_
 from dcgan.features.labelled import Spread
 from dcgan.features.protocol import Probe, Protocol, Row
 from dcgan.features.supervised import Trial, train_supervised
@@ -63,7 +63,7 @@ def probe(
         job = prepare(discriminator.info.network, originals(path, data), test, protocol, display)
         rows = []
         for name, how, features in sources(job, discriminator, recalibrate, precision):
-            rows.append(judged(job, name, how, features))
+            rows.append(judged(job, name, how, mirrored(features) if protocol.mirror else features))
             display.say(f"{name}: {_percent(rows[-1])}")
         if supervised:
             rows.append(judged_supervised(job, discriminator))
@@ -94,6 +94,16 @@ def sources(
     yield "pixels", "raw, in [-1, 1]", _pixels
 
 
+def mirrored(features: Features) -> Features:
+    """The mean of an image's features and those of its mirror: what of them does not tell left from right."""
+
+    def of_both(images: np.ndarray, which: np.ndarray | None) -> torch.Tensor:
+        seen = images if which is None else images[which]
+        return features(seen, None).add_(features(np.ascontiguousarray(seen[:, :, ::-1]), None)).div_(2)
+
+    return of_both
+
+
 def untrained(discriminator: Discriminator, seed: int) -> Discriminator:
     """A discriminator of the same architecture with the weights that training begins with."""
     network = guided.untrained(discriminator.info.network, seed, next(discriminator.parameters()).device)
@@ -104,6 +114,8 @@ def judged(job: Job, name: str, how: str, features: Features) -> Row:
     """Choose C and test: one row."""
     began = time.monotonic()
     of_train, of_test = features(job.train.images, job.wanted), features(job.test.images, None)
+    if job.protocol.standardise:
+        standardise_(of_train, of_test)
     squared = float(np.mean([piece.float().square().sum(1).mean().item() for piece in of_train.split(4096)]))
     cs = job.protocol.c or tuple(ratio / squared for ratio in RATIOS)
     space = Space(job, of_train, of_test, cs, name)
@@ -190,7 +202,9 @@ def _facts(job: Job, discriminator: Discriminator, path: Path, precision: str) -
         "images_shown": discriminator.info.trained.get("images"),
         "network": dataclasses.asdict(discriminator.info.network),
         "precision": precision,
-        "svm": "L2-SVM: squared hinge, one against the rest, L2 of weights and bias; features as they are",
+        "svm": "L2-SVM: squared hinge, one against the rest, L2 of weights and bias; features "
+        + ("averaged with those of the mirror image, " if job.protocol.mirror else "")
+        + ("standardised" if job.protocol.standardise else "as they are"),
         "dcgan": dcgan.__version__,
     }
 

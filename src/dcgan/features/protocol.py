@@ -28,6 +28,10 @@ class Protocol:
     """Of the supervised control's random search."""
     augment: bool = False
     """Let the supervised control move its images."""
+    standardise: bool = False
+    """Give each feature mean 0 and variance 1 over the training images; the paper says nothing of it."""
+    mirror: bool = False
+    """Average the features of each image, those of pixels too, with the features of its mirror; nor of this."""
     seed: int = 0
 
     def check(self) -> None:
