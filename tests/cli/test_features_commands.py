@@ -89,7 +89,7 @@ def test_the_table() -> None:
         return Row(features, dimensions, 0.0367, 0.03, 0.0434, "of draws", 0.01, (0.03, 0.04), chosen, (), "so", 1.0)
 
     facts: dict[str, Any] = {"trained_on": 1000, "draws": 2, "validation": 0, "folds": 5, "seed": 3}
-    facts |= {"train_images": "mnist\x1b", "test_images": "test"}
+    facts |= {"train_images": "mnist\x1b", "test_images": "test", "svm": "L2-SVM; features as they are"}
     rows = (row("D", (0.0012,), 2688), row("pixels", (0.1, 0.2), 784), row("supervised", ({"lr": 1.0},), None))
     assert table(Probe(rows, facts)).splitlines() == [
         "features     dimensions         C    error  accuracy   95 % interval of the error",
@@ -97,6 +97,7 @@ def test_the_table() -> None:
         "pixels              784   various    3.67%    96.33%   3.00% to 4.34%",
         "supervised                           3.67%    96.33%   3.00% to 4.34%",
         "1,000 labels, 2 draws; C by 5-fold cv; seed 3; intervals of draws",
+        "L2-SVM; features as they are",
         "train: mnist\\x1b",
         "test: test",
         "D: so",
