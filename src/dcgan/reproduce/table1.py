@@ -18,7 +18,7 @@ ELSEWHERE = (
 
 
 def measure(job: Job) -> Outcome:
-    """Probe D, an untrained D and raw pixels, by all labels and by 400 a class."""
+    """Probe D, an untrained D and raw pixels: by all labels, by few a class, and by all once more, prepared."""
     data = job.data or "cifar10"
     train, test = find_source(data, job.root), find_source(job.test_given or data, job.root, "test")
     require_labels(job.experiment.name, train, test)
