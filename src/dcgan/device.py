@@ -91,6 +91,26 @@ def prepare(device: torch.device) -> None:
         _keep_freed_memory()
 
 
+@contextmanager
+def full_float32() -> Iterator[None]:
+    """Inside, products of float32 on a GPU have all its digits, also after a training has chosen TF32 in `prepare`."""
+    import torch
+
+    before = torch.backends.cuda.matmul.allow_tf32
+    torch.backends.cuda.matmul.allow_tf32 = False
+    try:
+        yield
+    finally:
+        torch.backends.cuda.matmul.allow_tf32 = before
+
+
+def has_room(device: torch.device, size: int) -> bool:
+    """Whether a CUDA GPU has so many bytes free, and as many again to work with."""
+    import torch
+
+    return device.type == "cuda" and 2 * size <= torch.cuda.mem_get_info(device)[0]
+
+
 def is_out_of_memory(error: Exception) -> bool:
     """Whether this is torch's, or Python's, way to say that the GPU or the host has no more memory."""
     import torch

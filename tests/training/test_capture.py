@@ -27,7 +27,7 @@ class FakeGraph:
 @pytest.fixture
 def fake_graphs(monkeypatch):
     @contextlib.contextmanager
-    def graph(which):
+    def graph(which, **_how):
         recording.append(which)
         yield
         recording.pop()
@@ -89,7 +89,7 @@ def test_what_is_forgotten_is_recorded_anew(fake_graphs):
 
 def test_what_cannot_be_recorded_goes_on_and_says_so_once(monkeypatch, fake_graphs):
     @contextlib.contextmanager
-    def graph(which):
+    def graph(which, **_how):
         raise RuntimeError("operation not permitted when stream is capturing")
         yield
 

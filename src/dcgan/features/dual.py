@@ -14,7 +14,8 @@ MOST_STEPS = 100
 
 def products(features: torch.Tensor) -> torch.Tensor:
     """K of features (N, F) of any float type and the feature that is always 1: float64 (N, N)."""
-    gram = torch.ones(len(features), len(features), dtype=torch.float64)  # of the constant feature
+    number = len(features)
+    gram = torch.ones(number, number, dtype=torch.float64, device=features.device)  # of the constant feature
     dtype = torch.float64 if features.dtype == torch.float64 else torch.float32
     for columns in features.split(1024, 1):  # short sums in float32, their sum in float64
         some = columns.to(dtype)

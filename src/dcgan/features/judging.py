@@ -89,11 +89,15 @@ class Space:
 
     def places(self, which: np.ndarray) -> torch.Tensor:
         """Where the features of training images are, by the images' numbers."""
-        return torch.from_numpy(np.searchsorted(self.job.wanted, which))
+        return self.beside(np.searchsorted(self.job.wanted, which))
+
+    def beside(self, numbers: np.ndarray) -> torch.Tensor:
+        """Numbers as a tensor where the features are."""
+        return torch.from_numpy(numbers).to(self.train.device)
 
     def few(self, which: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
         """Features, copied, and labels of training images by their numbers."""
-        return self.train[self.places(which)], torch.from_numpy(labels_of(self.job.train)[which])
+        return self.train[self.places(which)], self.beside(labels_of(self.job.train)[which])
 
     def wrong(self, svms: Sequence[svm.LinearSVM], features: torch.Tensor, labels: torch.Tensor) -> list[float]:
         """The share of wrongly classed images by each SVM, all looked up in one pass."""
@@ -120,13 +124,13 @@ class Space:
         errors = []
         for draw, which in zip(job.draws, best * (len(job.draws) // len(best)), strict=True):
             fitted = svm.fit(*self.few(draw), job.classes, self.cs[which], tolerance=FINE)
-            errors += self.wrong([fitted], self.test, torch.from_numpy(labels_of(job.test)))
+            errors += self.wrong([fitted], self.test, self.beside(labels_of(job.test)))
         return errors, [self.cs[which] for which in best], self._tried(mean)
 
     def with_all(self) -> tuple[list[float], list[float], list[dict[str, Any]]]:
         """As `with_few`, of all training images: those that chose C are trained on too in the end."""
         job = self.job
-        labels = torch.from_numpy(labels_of(job.train)[job.wanted])
+        labels = self.beside(labels_of(job.train)[job.wanted])
         if job.protocol.choose == "cv":
             tried, start = self._by_folds(self.train, labels), None
         else:
@@ -134,7 +138,7 @@ class Space:
         best = int(np.argmin(tried))
         progress = self._progress("fitting")
         final = svm.fit(self.train, labels, job.classes, self.cs[best], tolerance=FINE, start=start, progress=progress)
-        errors = self.wrong([final], self.test, torch.from_numpy(labels_of(job.test)))
+        errors = self.wrong([final], self.test, self.beside(labels_of(job.test)))
         return errors, [self.cs[best]], self._tried(tried)
 
     def _by_validation(self, labels: torch.Tensor) -> tuple[list[float], svm.LinearSVM | None]:
@@ -155,7 +159,7 @@ class Space:
 
     def _by_folds(self, features: torch.Tensor, labels: torch.Tensor) -> list[float]:
         protocol = self.job.protocol
-        folds = torch.from_numpy(stratified_folds(labels.numpy(), protocol.folds, protocol.seed))
+        folds = torch.from_numpy(stratified_folds(labels.cpu().numpy(), protocol.folds, protocol.seed))
         progress = self._progress("cross-validating")
         return svm.cross_validated(
             features, labels, self.job.classes, self.cs, folds, tolerance=ROUGH, progress=progress
@@ -183,7 +187,7 @@ def standardise_(train: torch.Tensor, test: torch.Tensor) -> None:
 
     Constant ones become 0. Beyond 1,000 deviations, where only test images can be, a value counts as that.
     """
-    size, count = block_rows(train.shape[1]), len(train)
+    size, count = block_rows(train), len(train)
     mean = sum(block.double().sum(0) for block in train.split(size)) / count
     variance = sum((block.double() - mean).square_().sum(0) for block in train.split(size)) / count
     deviation = variance.sqrt_()

@@ -37,8 +37,8 @@ class Choice:
         if len(used) < WORTH * CHOSEN:
             return None
         order = torch.randperm(len(used), generator=torch.Generator().manual_seed(0))
-        which = used[order[:CHOSEN].sort().values]
-        rows = torch.cat([features[which].to(dtype), torch.ones(CHOSEN, 1, dtype=dtype)], 1)
+        which = used[order[:CHOSEN].sort().values.to(used.device)]
+        rows = torch.cat([features[which].to(dtype), torch.ones(CHOSEN, 1, dtype=dtype, device=features.device)], 1)
         return cls(which, rows, (rows @ rows.T).double(), len(used) / CHOSEN)
 
     def inverse(self, active: torch.Tensor, c: float) -> Inverse:

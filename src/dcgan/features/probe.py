@@ -16,6 +16,7 @@ import numpy as np
 import torch
 
 import dcgan
+from dcgan.device import full_float32, has_room
 from dcgan.errors import InputError, printable
 from dcgan.evaluation.neighbours import wilson
 from dcgan.evaluation.originals import originals
@@ -63,7 +64,9 @@ def probe(
         job = prepare(discriminator.info.network, originals(path, data), test, protocol, display)
         rows = []
         for name, how, features in sources(job, discriminator, recalibrate, precision):
-            rows.append(judged(job, name, how, mirrored(features) if protocol.mirror else features))
+            seen = mirrored(features) if protocol.mirror else features
+            with full_float32():
+                rows.append(judged(job, name, how, seen, next(discriminator.parameters()).device))
             display.say(f"{name}: {_percent(rows[-1])}")
         if supervised:
             rows.append(judged_supervised(job, discriminator))
@@ -110,10 +113,12 @@ def untrained(discriminator: Discriminator, seed: int) -> Discriminator:
     return Discriminator(network, discriminator.info).eval()
 
 
-def judged(job: Job, name: str, how: str, features: Features) -> Row:
-    """Choose C and test: one row."""
+def judged(job: Job, name: str, how: str, features: Features, device: torch.device) -> Row:
+    """Choose C and test: one row. On the device if it is a GPU that holds all the features, else on the CPU."""
     began = time.monotonic()
     of_train, of_test = features(job.train.images, job.wanted), features(job.test.images, None)
+    if has_room(device, of_train.nbytes + of_test.nbytes):
+        of_train, of_test = of_train.to(device), of_test.to(device)
     if job.protocol.standardise:
         standardise_(of_train, of_test)
     squared = float(np.mean([piece.float().square().sum(1).mean().item() for piece in of_train.split(4096)]))

@@ -5,7 +5,7 @@ scikit-learn's LinearSVC minimises: the bias is regularised too, as the weight o
 
 Many images are solved for by their features (`primal`), which stay in memory, or in a memory map, as float16 and are
 made float32 a block of rows at a time: 50,000 × 28,672 take 2.9 GB. A few are solved for exactly, by the products among
-them (`dual`).
+them (`dual`). All of it happens where the features and labels are, on the CPU or a GPU.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class LinearSVM:
         """f(x) of features (N, F) of any float type, for each class: (N, K)."""
         if features.ndim != 2 or features.shape[1] != len(self.weights):
             raise ValueError(f"features have shape {tuple(features.shape)}; this SVM wants (N, {len(self.weights)})")
-        blocks = features.split(block_rows(features.shape[1]))
+        blocks = features.split(block_rows(features))
         return torch.cat([block.to(self.weights.dtype) @ self.weights for block in blocks]) + self.bias
 
     def predict(self, features: torch.Tensor) -> torch.Tensor:
@@ -103,7 +103,7 @@ def fit_path(
     rows = primal.Rows(features, dtype, progress)
     targets = _targets(labels, classes, dtype)
     if which is not None:
-        targets *= torch.zeros(len(labels), 1, dtype=dtype).index_fill_(0, which, 1.0)
+        targets *= torch.zeros(len(labels), 1, dtype=dtype, device=labels.device).index_fill_(0, which, 1.0)
     start = start or _beginning(features, labels, classes, cs[0], which)
     w = None if start is None else torch.cat([start.weights, start.bias[None]]).to(dtype)
     for c in cs:
@@ -151,7 +151,7 @@ def _beginning(
     features: torch.Tensor, labels: torch.Tensor, classes: int, c: float, which: torch.Tensor | None
 ) -> LinearSVM | None:
     """The exact SVM of a few images, which spares a third of the passes at the first C; None if a class has none."""
-    which = torch.arange(len(labels)) if which is None else which
+    which = torch.arange(len(labels), device=labels.device) if which is None else which
     some = which[:: len(which) // BEGINNING + 1]
     if len(some) > FEW or not torch.bincount(labels[some], minlength=classes).all():
         return None
@@ -178,8 +178,8 @@ def _targets(labels: torch.Tensor, classes: int, dtype: torch.dtype) -> torch.Te
 def _combined(features: torch.Tensor, beta: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """The weights (F, K) and biases (K,) that are the images' combinations β (N, K)."""
     dtype = torch.float64 if features.dtype == torch.float64 else torch.float32
-    weights = torch.zeros(features.shape[1], beta.shape[1], dtype=dtype)
-    size = block_rows(features.shape[1])
+    weights = torch.zeros(features.shape[1], beta.shape[1], dtype=dtype, device=features.device)
+    size = block_rows(features)
     for some, share in zip(features.split(size), beta.to(dtype).split(size), strict=True):
         weights.addmm_(some.to(dtype).T, share)
     return weights, beta.sum(0).to(dtype)

@@ -51,7 +51,8 @@ class Captured:
         graph = torch.cuda.CUDAGraph()
         try:
             graph.register_generator_state(self.noise)
-            with torch.cuda.graph(graph):
+            # Other threads go on meanwhile: the one that reads ahead pins memory, which a global recording forbids.
+            with torch.cuda.graph(graph, capture_error_mode="thread_local"):
                 self.function(key, *inputs)
         except RuntimeError as error:
             self._possible = False

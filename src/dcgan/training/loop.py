@@ -42,6 +42,14 @@ def fit(config: Config, run: Run, pack: Pack, display: Display, checkpoint: Chec
     has failed and, by the settings, is not to go on. Global random state is as before afterwards. Of several processes
     all train alike: the clock, and whether to stop, are the same for all.
     """
+    for _ in steps(config, run, pack, display, checkpoint):
+        pass
+
+
+def steps(
+    config: Config, run: Run, pack: Pack, display: Display, checkpoint: Checkpoint | None = None
+) -> Iterator[None]:
+    """`fit`, a step at a time: small networks leave most of a GPU idle, and trainings taken in turn share it."""
     settings = config.training
     device = resolve_device(settings.device)
     dtype = resolve_precision(settings.precision, device)
@@ -92,6 +100,7 @@ def fit(config: Config, run: Run, pack: Pack, display: Display, checkpoint: Chec
             position.seconds = clock.lap(recorder.aside)
             recorder.after_step(done)
             position.seconds, stopping = distributed.agree(position.seconds, bool(stop))
+            yield
 
         recorder.finish(stopped=stopping)
         distributed.barrier()  # nobody goes on to a run that is not all there yet

@@ -1,0 +1,192 @@
+"""Many trainings at once on one GPU, taken in turn a step each, and their real FID: the mean and spread of seeds.
+
+    python benchmarks/on_gpu.py train OUT --data FOLDER --minutes 6 [--recipes mnist fashion-mnist …] [--seeds 3]
+    python benchmarks/on_gpu.py fid OUT --weights FILE [--recipes mnist …] [--samples 50000] [--precision bf16]
+    python benchmarks/on_gpu.py rates [--presets fast paper …] [--seconds 5]
+
+FOLDER holds `mnist`, `fashion-mnist` and `cifar10-jpeg/train.zip`. A network of DCGAN's size leaves most of a large GPU
+idle: every training has a stream of its own, on which its recorded steps run beside those of the others. What they
+learn is what they would learn alone; only the clock is shared. `train` leaves run directories OUT/RECIPE-SEED, `fid`
+adds a line to OUT/fid-RECIPE.json for each of them. `rates` is of single trainings on noise in the GPU's memory, with
+the recorded step and without, in turn.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+import dcgan
+from dcgan.data.batches import Batches
+from dcgan.evaluation.measure import Measure
+from dcgan.evaluation.originals import originals
+from dcgan.presets import PRESETS, load_preset
+from dcgan.progress import Display
+from dcgan.run import Run
+from dcgan.training.capture import WARM_UP
+from dcgan.training.loop import steps
+from dcgan.training.prepare import describe_data, prepare
+from dcgan.training.step import TrainingStep
+
+FALLING = {"lr_decay": "cosine", "lr_decay_start": 0.5}
+QUIET = {"log_interval": 500, "sample_interval": 10**9, "checkpoint_interval": 20_000}
+RECIPES: dict[str, dict[str, Any]] = {
+    "mnist": {"data": "mnist", "width": 48, "batch_size": 64, **FALLING},
+    "fashion-mnist": {"data": "fashion-mnist", "width": 64, "batch_size": 64, **FALLING},
+    "cifar10": {
+        "data": "cifar10-jpeg/train.zip",
+        "family": "imagenet32",
+        "kernel_size": 3,
+        "upsampling": "resize",
+        "width": 128,
+        "batch_size": 64,
+        "flip": True,
+        **FALLING,
+    },
+    "digits": {"data": "mnist", "preset": "paper-mnist"},
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    commands = parser.add_subparsers(required=True)
+    command = commands.add_parser("train")
+    command.add_argument("out", type=Path)
+    command.add_argument("--data", type=Path, required=True)
+    command.add_argument("--minutes", type=float, required=True)
+    command.add_argument("--recipes", nargs="+", default=list(RECIPES), choices=RECIPES)
+    command.add_argument("--seeds", type=int, default=3)
+    command.set_defaults(run=train)
+    command = commands.add_parser("fid")
+    command.add_argument("out", type=Path)
+    command.add_argument("--weights", type=Path, required=True)
+    command.add_argument("--recipes", nargs="+", default=["mnist", "fashion-mnist", "cifar10"], choices=RECIPES)
+    command.add_argument("--samples", type=int, default=50_000)
+    command.add_argument("--precision", default="bf16", choices=("fp32", "bf16"))
+    command.set_defaults(run=fid)
+    command = commands.add_parser("rates")
+    command.add_argument("--presets", nargs="+", default=list(PRESETS), choices=PRESETS)
+    command.add_argument("--seconds", type=float, default=5.0)
+    command.set_defaults(run=rates)
+    options = parser.parse_args()
+    options.run(options)
+
+
+def train(options: argparse.Namespace) -> None:
+    """Every recipe with every seed, all at once."""
+    trainings: dict[str, tuple[Iterator[None], torch.cuda.Stream]] = {}
+    for seed in range(options.seeds):
+        for recipe in options.recipes:
+            stream = torch.cuda.Stream()
+            with torch.cuda.stream(stream):
+                trainings[f"{recipe}-{seed}"] = begun(options, recipe, seed), stream
+    began, taken, told = time.monotonic(), dict.fromkeys(trainings, 0), 0
+    while trainings:
+        for name, (training, stream) in [*trainings.items()]:
+            with torch.cuda.stream(stream):
+                if next(training, "done") == "done":
+                    del trainings[name]
+            taken[name] += 1
+        if (now := int(time.monotonic() - began) // 15) > told:
+            told = now
+            print(f"{time.monotonic() - began:5.0f} s, steps: {taken}", flush=True)
+
+
+def begun(options: argparse.Namespace, recipe: str, seed: int) -> Iterator[None]:
+    """A training of the recipe that takes a step each time it is asked; in minutes of all of them together."""
+    settings = dict(RECIPES[recipe])
+    preset, data = settings.pop("preset", "fast"), options.data / settings.pop("data")
+    settings |= {"data": str(data), "seed": seed, "minutes": options.minutes, **QUIET}
+    display = Display(quiet=True)
+    config, pack, _ = prepare(load_preset(preset).replace(**settings), display)
+    run = Run.create(options.out / f"{recipe}-{seed}", config, describe_data(pack))
+    return steps(config, run, pack, display)
+
+
+def fid(options: argparse.Namespace) -> None:
+    """Each run's FID against all of its training images."""
+    for recipe in options.recipes:
+        runs = sorted(options.out.glob(f"{recipe}-[0-9]*"))
+        if not runs:
+            continue
+        generators = [dcgan.Generator.from_pretrained(path, "auto") for path in runs]
+        real = originals(runs[0], None).packed(generators[0].info.network, Display(quiet=True))
+        measure = Measure.of(
+            real,
+            ("fid",),
+            extractor="inception",
+            weights=options.weights,
+            samples=options.samples,
+            precision=options.precision,
+        )
+        found = []
+        for path, generator in zip(runs, generators, strict=True):
+            found.append(measure(generator)["fid"])
+            facts = {"run": path.name, "fid": found[-1], "samples": options.samples, "precision": options.precision}
+            facts |= {"reference": len(real.images), "trained": generator.info.trained}
+            facts["parameters"] = sum(p.numel() for p in generator.parameters())
+            print(json.dumps(facts), flush=True)
+            with (options.out / f"fid-{recipe}.json").open("a") as file:
+                file.write(json.dumps(facts) + "\n")
+        spread = statistics.stdev(found) if len(found) > 1 else 0.0
+        print(f"{recipe}: FID {statistics.mean(found):.2f} ± {spread:.2f} (n = {len(found)})", flush=True)
+
+
+def rates(options: argparse.Namespace) -> None:
+    """Images a second of each preset, recorded and not."""
+    print(f"{torch.cuda.get_device_name()}, torch {torch.__version__}")
+    for preset in options.presets:
+        config = load_preset(preset)
+        size = "28" if config.network.image_size == "auto" else config.network.image_size
+        channels = "1" if config.network.channels == "auto" else config.network.channels
+        config = config.replace(image_size=size, channels=channels, classes=10 if config.network.conditional else 0)
+        contenders = {how: Contender(config, how == "recorded") for how in ("recorded", "not recorded")}
+        found: dict[str, list[float]] = {how: [] for how in contenders}
+        for _ in range(3):
+            for how, contender in contenders.items():
+                found[how].append(contender.rate(options.seconds / 3))
+        ratios = [a / b for a, b in zip(*found.values(), strict=True)]
+        medians = ", ".join(f"{how} {statistics.median(values):,.0f}" for how, values in found.items())
+        print(
+            f"{preset:<16} {'x'.join(map(str, config.network.size))}x{channels} batch {config.training.batch_size:<4} "
+            f"images/s: {medians}; ratio {statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})",
+            flush=True,
+        )
+
+
+class Contender:
+    """A training on noise that is resident in the GPU's memory."""
+
+    def __init__(self, config: dcgan.Config, recorded: bool) -> None:
+        rng, device = np.random.default_rng(0), torch.device("cuda")
+        shape = (10_000, *config.network.size, config.network.image_channels)
+        labels = rng.integers(0, 10, shape[0]) if config.network.conditional else None
+        self.batches = Batches(
+            rng.integers(0, 256, shape, np.uint8), labels, config.training.batch_size, seed=0, device=device
+        )
+        self.step = TrainingStep(config, device, torch.bfloat16)
+        if not recorded:
+            self.step._play = self.step.play
+        for _ in range((WARM_UP + 2) * config.training.r1_interval):
+            self.step(self.batches)
+
+    def rate(self, seconds: float) -> float:
+        torch.cuda.synchronize()
+        began, shown = time.monotonic(), 0
+        while time.monotonic() - began < seconds:
+            for _ in range(20):
+                shown += self.step(self.batches)
+            torch.cuda.synchronize()
+        return shown / (time.monotonic() - began)
+
+
+if __name__ == "__main__":
+    main()
