@@ -2,12 +2,12 @@
 
     python benchmarks/on_gpu.py train OUT --data FOLDER --minutes 6 [--recipes mnist=3 digits=1 …]
     python benchmarks/on_gpu.py fid OUT --weights FILE [--recipes mnist …] [--samples 50000] [--precision bf16]
-    python benchmarks/on_gpu.py rates [--presets fast paper …] [--seconds 5]
+    python benchmarks/on_gpu.py rates [--recipes mnist …] [--seconds 5]
 
 FOLDER holds `mnist`, `fashion-mnist` and `cifar10-jpeg/train.zip`. A network of DCGAN's size leaves most of a large GPU
 idle: every training has a stream of its own, on which its recorded steps run beside those of the others. What they
 learn is what they would learn alone; only the clock is shared. `train` leaves run directories OUT/RECIPE-SEED, `fid`
-adds a line to OUT/fid-RECIPE.json for each of them. `rates` is of single trainings on noise in the GPU's memory, with
+adds a line to OUT/fid-RECIPE.json for each of them. `rates` is of each recipe alone, on noise in the GPU's memory, with
 the recorded step and without, in turn.
 """
 
@@ -27,10 +27,11 @@ import torch
 
 import dcgan
 from dcgan.data.batches import Batches
+from dcgan.device import resolve_precision
 from dcgan.errors import TrainingError
 from dcgan.evaluation.measure import Measure
 from dcgan.evaluation.originals import originals
-from dcgan.presets import PRESETS, load_preset
+from dcgan.presets import load_preset
 from dcgan.progress import Display
 from dcgan.run import Run
 from dcgan.training.capture import WARM_UP
@@ -71,7 +72,8 @@ RECIPES = {
         }
     ),
     # The paper's networks and algorithm, drawn with running averages: ten million drawings come in large batches then.
-    "digits": Recipe({"data": "mnist", "norm_stats": "running"}, "paper-mnist", turns=4),
+    # In bfloat16 it was NaN beside others while all were recorded on one stream; not yet tried since.
+    "digits": Recipe({"data": "mnist", "norm_stats": "running", "precision": "fp32"}, "paper-mnist", turns=4),
 }
 
 
@@ -92,7 +94,7 @@ def main() -> None:
     command.add_argument("--precision", default="bf16", choices=("fp32", "bf16"))
     command.set_defaults(run=fid)
     command = commands.add_parser("rates")
-    command.add_argument("--presets", nargs="+", default=list(PRESETS), choices=PRESETS)
+    command.add_argument("--recipes", nargs="+", default=list(RECIPES), choices=RECIPES)
     command.add_argument("--seconds", type=float, default=5.0)
     command.set_defaults(run=rates)
     options = parser.parse_args()
@@ -175,13 +177,14 @@ def fid(options: argparse.Namespace) -> None:
 
 
 def rates(options: argparse.Namespace) -> None:
-    """Images a second of each preset, recorded and not."""
+    """Images a second of each recipe, recorded and not."""
     print(f"{torch.cuda.get_device_name()}, torch {torch.__version__}")
-    for preset in options.presets:
-        config = load_preset(preset)
-        size = "28" if config.network.image_size == "auto" else config.network.image_size
-        channels = "1" if config.network.channels == "auto" else config.network.channels
-        config = config.replace(image_size=size, channels=channels, classes=10 if config.network.conditional else 0)
+    for name in options.recipes:
+        recipe = RECIPES[name]
+        colour = name == "cifar10"
+        shape = {"image_size": "32" if colour else "28", "channels": "3" if colour else "1"}
+        config = load_preset(recipe.preset).replace(**recipe.settings, **shape)
+        config = config.replace(classes=10 if config.network.conditional else 0)
         contenders = {how: Contender(config, how == "recorded") for how in ("recorded", "not recorded")}
         found: dict[str, list[float]] = {how: [] for how in contenders}
         for _ in range(3):
@@ -190,8 +193,8 @@ def rates(options: argparse.Namespace) -> None:
         ratios = [a / b for a, b in zip(*found.values(), strict=True)]
         medians = ", ".join(f"{how} {statistics.median(values):,.0f}" for how, values in found.items())
         print(
-            f"{preset:<16} {'x'.join(map(str, config.network.size))}x{channels} batch {config.training.batch_size:<4} "
-            f"images/s: {medians}; ratio {statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})",
+            f"{name:<14} batch {config.training.batch_size:<4} images/s: {medians}; "
+            f"ratio {statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})",
             flush=True,
         )
 
@@ -206,7 +209,7 @@ class Contender:
         self.batches = Batches(
             rng.integers(0, 256, shape, np.uint8), labels, config.training.batch_size, seed=0, device=device
         )
-        self.step = TrainingStep(config, device, torch.bfloat16)
+        self.step = TrainingStep(config, device, resolve_precision(config.training.precision, device))
         if not recorded:
             self.step._play = self.step.play
         for _ in range((WARM_UP + 2) * config.training.r1_interval):

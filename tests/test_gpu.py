@@ -57,9 +57,23 @@ def finished(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> dcgan.Ru
     return dcgan.train(photos, out=out, images=400, width=8, batch_size=8, image_size=16, quiet=True)
 
 
+Said = tuple[dict[str, float], torch.Tensor]
+
+
+def said(step: TrainingStep) -> Said:
+    """Mean losses so far, and the weights of the averaged G."""
+    return step.means(), torch.cat([p.flatten() for p in step.average.network.parameters()])
+
+
+def assert_alike(found: Said, expected: Said, tolerance: float) -> None:
+    assert found[0] == pytest.approx(expected[0], rel=2 * tolerance, abs=tolerance / 100)
+    assert (found[1] - expected[1]).norm() < tolerance * expected[1].norm()
+
+
 @pytest.mark.usefixtures("exact")
+@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 1e-3), (torch.bfloat16, 5e-2)])
 @pytest.mark.parametrize("preset", PRESETS)
-def test_a_recorded_step_is_the_step(preset: str) -> None:
+def test_a_recorded_step_is_the_step(preset: str, dtype: torch.dtype, tolerance: float) -> None:
     """Losses and weights after 24 steps, most of them replayed, are those of steps that were never recorded.
 
     `fast` penalises at each 4th step here, so that two kinds of step are recorded and replayed in turn.
@@ -68,7 +82,7 @@ def test_a_recorded_step_is_the_step(preset: str) -> None:
     found = []
     for recorded in (True, False):
         torch.manual_seed(0)
-        step, data = TrainingStep(wanted, CUDA, report=pytest.fail), batches(wanted, device=CUDA)
+        step, data = TrainingStep(wanted, CUDA, dtype, report=pytest.fail), batches(wanted, device=CUDA)
         assert isinstance(step._play, Captured)
         captured = step._play
         if not recorded:
@@ -76,10 +90,35 @@ def test_a_recorded_step_is_the_step(preset: str) -> None:
         for _ in range(24):
             step(data)
         assert bool(captured._recorded) == recorded
-        found.append((step.means(), torch.cat([p.flatten() for p in step.average.network.parameters()])))
-    (means, weights), (plain_means, plain_weights) = found
-    assert means == pytest.approx(plain_means, rel=2e-3, abs=1e-5)
-    assert (weights - plain_weights).norm() < 1e-3 * plain_weights.norm()
+        found.append(said(step))
+    assert_alike(found[0], found[1], tolerance)
+
+
+@pytest.mark.usefixtures("exact")
+@pytest.mark.parametrize("preset", ["paper-mnist", "fast"])
+def test_trainings_in_turn_are_those_alone(preset: str) -> None:
+    """Four of full width, each replayed on a stream of its own beside the others, as `benchmarks/on_gpu.py` does it."""
+    wanted = config(preset, width=64, batch_size=128)
+
+    def trained(number: int) -> list[Said]:
+        streams = [torch.cuda.Stream() for _ in range(number)]
+        trainings = []
+        for stream in streams:
+            with torch.cuda.stream(stream):
+                torch.manual_seed(0)
+                step = TrainingStep(wanted, CUDA, torch.bfloat16, report=pytest.fail)
+                trainings.append((step, batches(wanted, device=CUDA)))
+        for _ in range(60):
+            for stream, (step, data) in zip(streams, trainings, strict=True):
+                with torch.cuda.stream(stream):
+                    step(data)
+        torch.cuda.synchronize()
+        assert not any(step.refused() for step, _ in trainings)
+        return [said(step) for step, _ in trainings]
+
+    (alone,) = trained(1)
+    for beside in trained(4):
+        assert_alike(beside, alone, 5e-2)
 
 
 @pytest.mark.usefixtures("exact")

@@ -34,6 +34,7 @@ def fake_graphs(monkeypatch):
 
     monkeypatch.setattr(torch.cuda, "CUDAGraph", FakeGraph)
     monkeypatch.setattr(torch.cuda, "graph", graph)
+    monkeypatch.setattr(torch.cuda, "Stream", lambda _device: object())
 
 
 def sums(noise, report):
@@ -94,6 +95,7 @@ def test_what_cannot_be_recorded_goes_on_and_says_so_once(monkeypatch, fake_grap
         yield
 
     monkeypatch.setattr(torch.cuda, "graph", graph)
+    monkeypatch.setattr(torch.cuda, "Stream", lambda _device: object())
     said: list[str] = []
     captured, totals = sums(torch.Generator(), said.append)
     for _ in range(3 * WARM_UP):

@@ -23,6 +23,7 @@ class Captured:
         self.function, self.noise, self.report = function, noise, report
         self._runs: dict[Hashable, int] = {}
         self._recorded: dict[Hashable, tuple[Any, list[torch.Tensor | None]]] = {}
+        self._stream: Any = None
         self._possible = True
 
     def __call__(self, key: Hashable, *tensors: torch.Tensor | None) -> None:
@@ -49,10 +50,12 @@ class Captured:
         device = self.noise.device
         inputs = [None if tensor is None else tensor.to(device, copy=True) for tensor in tensors]
         graph = torch.cuda.CUDAGraph()
+        # cuBLAS has a workspace for each stream that is recorded on: trainings taken in turn must not share one.
+        self._stream = self._stream or torch.cuda.Stream(device)
         try:
             graph.register_generator_state(self.noise)
             # Other threads go on meanwhile: the one that reads ahead pins memory, which a global recording forbids.
-            with torch.cuda.graph(graph, capture_error_mode="thread_local"):
+            with torch.cuda.graph(graph, stream=self._stream, capture_error_mode="thread_local"):
                 self.function(key, *inputs)
         except RuntimeError as error:
             self._possible = False
