@@ -106,6 +106,8 @@ def train(options: argparse.Namespace) -> None:
     trainings: dict[str, tuple[Iterator[None], torch.cuda.Stream]] = {}
     for wanted in options.recipes:
         recipe, _, seeds = wanted.partition("=")
+        if recipe not in RECIPES:
+            raise SystemExit(f"no recipe {recipe!r} (there are: {', '.join(RECIPES)})")
         for seed in range(int(seeds or 3)):
             stream = torch.cuda.Stream()
             with torch.cuda.stream(stream):

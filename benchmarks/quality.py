@@ -18,6 +18,7 @@ from torch import nn
 
 from dcgan.data.batches import Batches
 from dcgan.data.idx import read_idx
+from dcgan.device import has_fast_bf16
 from dcgan.files import read_tensors, write_tensors
 
 SIDE, EPOCHS, BATCH = 32, 6, 128
@@ -90,11 +91,12 @@ def train(network: nn.Module, images: np.ndarray, labels: np.ndarray) -> None:
     steps = EPOCHS * len(images) // BATCH
     adam = torch.optim.Adam(network.parameters(), fused=True)
     schedule = torch.optim.lr_scheduler.OneCycleLR(adam, 3e-3, total_steps=steps)
+    fast = has_fast_bf16(torch.device("cpu"))
     for batch, targets in itertools.islice(Batches(images, labels, BATCH, seed=0), steps):
         shift = torch.randint(-2, 3, (2,)).tolist()
         moved = torch.roll(batch, shift, (2, 3)).float() / 127.5 - 1
         assert targets is not None
-        with torch.autocast("cpu", torch.bfloat16):
+        with torch.autocast("cpu", torch.bfloat16, enabled=fast):
             logits = network(moved.contiguous(memory_format=torch.channels_last))
         adam.zero_grad()
         nn.functional.cross_entropy(logits.float(), targets).backward()

@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +12,17 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from safetensors.torch import load_file
 
 import dcgan
 from dcgan.config import TrainingConfig
 from dcgan.errors import InputError
-from dcgan.progress import Position
+from dcgan.presets import load_preset
+from dcgan.progress import Display, Position
+from dcgan.run import Run
 from dcgan.training import checkpoint as checkpoints
-from dcgan.training.loop import Interrupted, Length, rate_factor
+from dcgan.training.loop import Interrupted, Length, rate_factor, steps
+from dcgan.training.prepare import describe_data, prepare
 from dcgan.training.step import TrainingStep
 
 
@@ -96,6 +101,23 @@ def test_same_seed_same_weights_other_seed_others(photos: Path, tmp_path: Path, 
         )
 
     assert weights("a", 1) == weights("b", 1) != weights("c", 2)
+
+
+def test_trainings_in_turn_learn_what_each_learns_alone(photos: Path, tmp_path: Path, tiny: dict[str, Any]) -> None:
+    """A step of one, then one of the other: neither the noise nor the batches of the two mix."""
+    quiet = Display(quiet=True)
+
+    def begun(seed: int) -> Iterator[None]:
+        settings = tiny | {"images": 80, "seed": seed, "data": str(photos)}
+        del settings["quiet"]
+        config, packed, _ = prepare(load_preset("fast").replace(**settings), quiet)
+        return steps(config, Run.create(tmp_path / f"turns-{seed}", config, describe_data(packed)), packed, quiet)
+
+    assert len([*zip(begun(1), begun(2), strict=True)]) == 10
+    for seed in (1, 2):
+        dcgan.train(photos, out=tmp_path / f"alone-{seed}", images=80, seed=seed, **tiny)
+        turns, alone = (load_file(tmp_path / f"{how}-{seed}" / "generator.safetensors") for how in ("turns", "alone"))
+        assert all(torch.equal(turns[name], alone[name]) for name in alone)
 
 
 def test_callers_random_state_is_untouched(photos: Path, tmp_path: Path, tiny: dict[str, Any]) -> None:
