@@ -173,8 +173,8 @@ def runs(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[s
 def test_many_processes_learn_what_one_does(runs: Any, recipe: str, world: int) -> None:
     """Losses of 12 steps within 2e-4, gradients of the first 3 within 0.2 %: what rounding does grows step by step.
 
-    In the 5th, on a processor without AVX-512, one of `paper-mnist` differs by 0.5 % at the same loss. Its norms, with an
-    epsilon of 1e-8, make much of little: probably some activation beside 0 is now on this side of it, now on the other.
+    In the 5th, on a processor without AVX-512, one of `paper-mnist` differs by 0.5 % at the same loss. Its norms, of an
+    epsilon of 1e-8, make much of little: probably some activation beside 0 is now on this side of it, now on that.
     """
     one, many = runs[recipe, 1].metrics(), runs[recipe, world].metrics()
     assert [line["step"] for line in one] == [line["step"] for line in many] == list(range(1, STEPS + 1))
