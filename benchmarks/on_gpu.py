@@ -112,12 +112,13 @@ def train(options: argparse.Namespace) -> None:
             stream = torch.cuda.Stream()
             with torch.cuda.stream(stream):
                 trainings[f"{recipe}-{seed}"] = begun(options, recipe, seed), stream
+    turns = {name: RECIPES[name.rpartition("-")[0]].turns for name in trainings}
     began, taken, told = time.monotonic(), dict.fromkeys(trainings, 0), 0
     while trainings:
         for name, (training, stream) in [*trainings.items()]:
             with torch.cuda.stream(stream):
-                going = advanced(name, training)
-            taken[name] += RECIPES[name.rpartition("-")[0]].turns
+                going = advanced(name, training, turns[name])
+            taken[name] += turns[name]
             if not going:
                 del trainings[name]
         if (now := int(time.monotonic() - began) // 15) > told:
@@ -136,10 +137,10 @@ def begun(options: argparse.Namespace, recipe: str, seed: int) -> Iterator[None]
     return steps(config, run, pack, display)
 
 
-def advanced(name: str, training: Iterator[None]) -> bool:
+def advanced(name: str, training: Iterator[None], turns: int) -> bool:
     """Whether a training goes on after its turns."""
     try:
-        for _ in range(RECIPES[name.rpartition("-")[0]].turns):
+        for _ in range(turns):
             next(training)
     except StopIteration:
         return False

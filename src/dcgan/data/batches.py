@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from dcgan.data.patience import rows_of
+from dcgan.device import has_room
 
 Batch = tuple[torch.Tensor, torch.Tensor | None]
 Place = dict[str, int]
@@ -32,7 +33,7 @@ def open_batches(
         return stream(**options, pin=device.type == "cuda")
     if device.type != "cuda":
         return Batches(images, labels, **options)
-    if images.nbytes <= torch.cuda.mem_get_info(device)[0] / 2:
+    if has_room(device, images.nbytes):
         return Batches(images, labels, **options, device=device)
     return ReadAhead(Batches(images, labels, **options), pin=True)
 
