@@ -73,12 +73,16 @@ def test_each_shape_has_a_recording_of_its_own(fake_graphs):
     assert totals == {"a": 16 * 8.0 + 4 * 3.0}
 
 
-def test_what_is_forgotten_is_recorded_anew(fake_graphs):
+def test_what_is_forgotten_is_recorded_anew(monkeypatch, fake_graphs):
     captured, totals = sums(torch.Generator(), pytest.fail)
+    held: list[int] = []
+    monkeypatch.setattr(torch.cuda, "synchronize", lambda _device: held.append(len(captured._recorded)))
     for _ in range(2 * WARM_UP):
         captured("a", torch.ones(2), None)
     ((graph, _),) = captured._recorded.values()
-    captured.forget()
+    for _ in range(2):
+        captured.forget()
+    assert held == [1]  # waited for the last replay while there still was a recording of it
     for _ in range(WARM_UP):
         captured("a", torch.ones(2), None)
     assert captured._recorded == {}  # warm first, again

@@ -39,6 +39,8 @@ class Captured:
 
     def forget(self) -> None:
         """Record anew: the state that was recorded is no longer where it was."""
+        if self._recorded:  # the last replay may still run, and its memory is other streams' once the recording is gone
+            torch.cuda.synchronize(self.noise.device)
         self._runs.clear()
         self._recorded.clear()
 
