@@ -89,6 +89,12 @@ def test_a_probe_by_all_labels_and_by_few(both: Path, tmp_path: Path) -> None:
     assert "single draws ±" not in written["rows"][0]["ours"]
     assert "in place of the paper's ImageNet-1k" in written["notes"][0]
     assert "40 images in 2 classes" in written["protocol"]["classified"]
+    svms = [written["protocol"][which] for which in ("svm", "prepared")]
+    assert svms == [probe["protocol"]["svm"] for probe in (probes[0], probes[2])]
+    assert [svm.partition("; ")[2] for svm in svms] == [
+        "features as they are",
+        "features averaged with those of the mirror image, standardised",
+    ]
 
 
 def test_few_labels_beside_a_supervised_network(both: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -54,6 +54,7 @@ def measure(job: Job) -> Outcome:
             validation=f"{found['all'].protocol['validation']:,} training images choose C",
             draws=f"{job.number('draws')} of {few:,} labels",
             svm=found["all"].protocol["svm"],
+            prepared=found["prepared"].protocol["svm"],
             features=found["all"].rows[0].how,
             interval="95 %: of the test images with all labels, of the mean of the draws with few",
         ),
