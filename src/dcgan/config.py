@@ -152,6 +152,8 @@ class TrainingConfig:
     """Weight of the same penalty at drawn images, which the relativistic loss wants beside R1."""
     r1_interval: int = within(16, "[1, 1000]")
     """Have R1 and R2 at every such turn of D only, with so many times their weights; 16 costs next to nothing."""
+    rotation: float = within(0.0, "[0, 1000]")
+    """Weight of telling by how many quarter turns a real image is turned, which D learns besides; 0: it does not."""
     gradient_penalty: float = within(10.0, "[0, 1e6]")
     """Weight of the gradient penalty of the wasserstein loss."""
     augment: Literal["none", "fixed", "adaptive"] = "adaptive"
@@ -320,6 +322,10 @@ def _contradictions(config: Config) -> list[str]:
     given = [name for name in LENGTHS if getattr(training, name) is not None]
     if len(given) > 1:
         problems.append(f"length: give one of {', '.join(LENGTHS)}, not {' and '.join(given)}")
+    if training.rotation and network.image_size != "auto" and len({*network.size}) > 1:
+        problems.append(
+            f"rotation: quarter turns want square images, not {network.image_size}; 0: D does not learn them"
+        )
     if training.micro_batch == 1:
         problems.append("micro_batch: batch norm compares images, so 2 is the smallest piece; 0: the whole batch")
     if network.family == "mnist" and not network.conditional:

@@ -12,8 +12,9 @@ from PIL import Image
 
 from dcgan.config import Config
 from dcgan.errors import InputError
-from dcgan.latent.project import CANDIDATES, features_of, mean_squares, project, read_picture
+from dcgan.latent.project import CANDIDATES, mean_squares, project, read_picture
 from dcgan.latents import latents
+from dcgan.networks.discriminators import features_of
 from dcgan.pretrained import Discriminator, Generator, ModelInfo, class_labels
 
 DIM = 8

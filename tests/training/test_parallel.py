@@ -129,7 +129,7 @@ def test_shares_are_the_batch_and_the_place_is_that_of_all(world: int) -> None:
 # Whole trainings ---------------------------------------------------------------------------------------------------
 
 RECIPES: dict[str, dict[str, Any]] = {
-    "fast": {"augment": "fixed", "flip": True, "r1_interval": 2},
+    "fast": {"augment": "fixed", "flip": True, "r1_interval": 2, "rotation": 0.5},
     "blog": {"preset": "blog", "partial_batches": False},
     "paper-mnist": {"preset": "paper-mnist", "width": 4},
     "wasserstein": {"loss": "wasserstein", "d_steps": 2, "augment": "none"},

@@ -21,7 +21,7 @@ from tests.training.test_step import batches, make
 
 def batch(n: int) -> Piece:
     rows = torch.arange(n)
-    return Piece(rows.view(-1, 1, 1, 1), rows, None, None, rows.float().view(-1, 1), None, None)
+    return Piece(rows.view(-1, 1, 1, 1), rows, None, None, rows.float().view(-1, 1), None, None, None)
 
 
 @pytest.mark.parametrize(
@@ -70,7 +70,7 @@ EVERY_LOSS: list[dict[str, Any]] = [
     {"loss": "relativistic", "r1": 1.0, "r2": 2.0, "augment": "fixed"},
     {"loss": "relativistic", "augment": "adaptive"},
     {"r1": 1.0, "augment": "fixed", "flip": True, "d_steps": 2},
-    {"r1": 1.0, "r1_interval": 2, "augment": "adaptive", "conditional": True, "classes": 3},
+    {"r1": 1.0, "r1_interval": 2, "augment": "adaptive", "conditional": True, "classes": 3, "rotation": 0.5},
     {
         "conditional": True,
         "classes": 3,

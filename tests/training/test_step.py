@@ -487,6 +487,7 @@ EVERYTHING = [
     {"loss": "relativistic", "r1": 1.0, "r2": 1.0, "r1_interval": 2, "discriminator_norm": "none"},
     {"augment": "fixed", "r1": 1.0, "discriminator_norm": "spectral", "upsampling": "resize"},
     {"augment": "adaptive", "conditional": True, "classes": 3, "condition": "concat"},
+    {"rotation": 0.5, "updates": "alternate", "conditional": True, "classes": 3, "condition": "concat"},
 ]
 
 

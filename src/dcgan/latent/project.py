@@ -14,7 +14,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import nn
 
 from dcgan.config import NetworkConfig
 from dcgan.data.decode import BadImage, decode, open_image
@@ -22,6 +21,7 @@ from dcgan.errors import InputError, printable
 from dcgan.images import to_float
 from dcgan.latent.likely import keep_likely
 from dcgan.latents import BLOCK, latents
+from dcgan.networks.discriminators import features_of
 from dcgan.networks.folding import ready_to_draw
 from dcgan.networks.statistics import batch_statistics, with_statistics
 from dcgan.pretrained import Discriminator, Generator, class_labels
@@ -199,15 +199,3 @@ def _features(
         wanted = features_of(network, target.expand(n, -1, -1, -1), labels)
     scale = wanted.square().mean(1)
     return lambda images: (features_of(network, images, labels) - wanted).square().mean(1) / scale
-
-
-def features_of(network: nn.Module, images: torch.Tensor, labels: torch.Tensor | None) -> torch.Tensor:
-    """What a discriminator's last, linear layer gets, (N, units); differentiable."""
-    seen: list[torch.Tensor] = []
-    layer = network.get_submodule("to_logit")
-    handle = layer.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
-    try:
-        network(images, labels)
-    finally:
-        handle.remove()
-    return seen[0]

@@ -15,6 +15,18 @@ from dcgan.networks.generators import strided_widths
 LEAK = 0.2
 
 
+def features_of(discriminator: nn.Module, images: torch.Tensor, labels: torch.Tensor | None) -> torch.Tensor:
+    """What the last, linear layer of any of them gets, (N, units); differentiable."""
+    seen: list[torch.Tensor] = []
+    layer = discriminator.get_submodule("to_logit")
+    handle = layer.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+    try:
+        discriminator(images, labels)
+    finally:
+        handle.remove()
+    return seen[0]
+
+
 def _norm(config: NetworkConfig, channels: int) -> nn.Module:
     return norm2d(config, channels) if config.discriminator_norm == "batch" else nn.Identity()
 

@@ -14,7 +14,7 @@ MOST_ROWS, MOST_METRICS = 200, 14
 CHARTS: tuple[tuple[str, bool, dict[str, str]], ...] = (
     ("Losses", False, {"loss_d": "D", "loss_g": "G"}),
     ("What D takes for real", False, {"d_real": "D(x)", "d_fake": "D(G(z))"}),
-    ("Share of D's decisions that are right", False, {"d_right": "right"}),
+    ("Share of D's decisions that are right", False, {"d_right": "right", "d_turn": "of turns"}),
     ("Gradients (norm)", True, {"grad_d": "D", "grad_g": "G"}),
     ("Rate", False, {"images_per_second": "images/s"}),
     ("Diversity of the samples (the data's is 1)", False, {"diversity": "diversity"}),

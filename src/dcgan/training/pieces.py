@@ -24,6 +24,7 @@ class Piece(NamedTuple):
     z: torch.Tensor  # (n, latent_dim)
     augment_drawn: torch.Tensor | None  # (n, 10)
     mix: torch.Tensor | None  # (n, 1, 1, 1): the place between real and drawn where D's slope is to be 1
+    turn: torch.Tensor | None  # (n, 1, 1, 1) in [0, 1): the quarter turn that D is to tell of the real image
     share: float = 1.0  # of the batch
 
     def weigh(self, mean: torch.Tensor) -> torch.Tensor:

@@ -16,6 +16,7 @@ from dcgan.images import to_float
 from dcgan.losses import discriminator_loss, generator_loss, gradient_penalty, r1_penalty, real_sign, share_right
 from dcgan.training.augmentation import Augmentation
 from dcgan.training.pieces import Piece
+from dcgan.training.rotation import Rotation
 
 DROPOUT = nn.Dropout | nn.Dropout1d | nn.Dropout2d | nn.Dropout3d
 
@@ -43,11 +44,12 @@ class Players:
         settings: TrainingConfig,
         generator: nn.Module,
         discriminator: nn.Module,
+        rotation: Rotation | None,
         augmentation: Augmentation,
         device: torch.device,
         dtype: torch.dtype,
     ) -> None:
-        self.settings, self.generator, self.discriminator = settings, generator, discriminator
+        self.settings, self.generator, self.discriminator, self.rotation = settings, generator, discriminator, rotation
         self.augmentation, self.device, self.dtype = augmentation, device, dtype
         self.repeatable = not any(isinstance(module, DROPOUT) for module in discriminator.modules())
 
@@ -118,10 +120,12 @@ class Players:
         loss = halves[0] + halves[1]
         if settings.d_loss_reduction == "mean":
             loss = loss / 2
-        objective = piece.weigh(loss + self._penalties(piece, real, drawn, penalised))
-        objective.backward(inputs=list(self.discriminator.parameters()))
+        turns, means = self._turns(piece, real)
+        objective = piece.weigh(loss + self._penalties(piece, real, drawn, penalised) + turns)
+        learners = [self.discriminator, *([self.rotation] if self.rotation else [])]
+        objective.backward(inputs=[parameter for network in learners for parameter in network.parameters()])
         with torch.no_grad():
-            means = {
+            means |= {
                 "loss_d": loss,
                 "d_real": real_logits.sigmoid().mean(),
                 "d_fake": fake_logits.sigmoid().mean(),
@@ -132,6 +136,14 @@ class Players:
             return {name: piece.weigh(mean.detach()) for name, mean in means.items()} | {
                 "objective_d": objective.detach()
             }
+
+    def _turns(self, piece: Piece, real: torch.Tensor) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+        """Weighted: what D's second task costs, and what is to be said of it; 0 and nothing if it has none."""
+        if self.rotation is None or piece.turn is None:
+            return torch.zeros((), device=self.device), {}
+        with self._autocast():
+            loss, right = self.rotation(self.discriminator, real, piece.labels, piece.turn)
+        return self.settings.rotation * loss, {"d_turn": right}
 
     def _penalties(self, piece: Piece, real: torch.Tensor, drawn: torch.Tensor, penalised: bool) -> torch.Tensor:
         """Weighted: the wasserstein loss's gradient penalty, the others' R1 and R2; second derivatives in float32.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import nn
@@ -22,9 +22,11 @@ from dcgan.training.optimizer import adam, descend, restore, set_rate
 from dcgan.training.parallel import average_statistics, in_parallel
 from dcgan.training.pieces import Piece
 from dcgan.training.players import BOTH, D_ALONE, G_ALONE, Move, Players
+from dcgan.training.rotation import Rotation
 
+Network = TypeVar("Network", bound=nn.Module)
 SUMS_G, SUMS_D = ("loss_g", "grad_g"), ("loss_d", "d_real", "d_fake", "d_right", "grad_d")
-"""What an update of G, and one of D, adds to."""
+"""What an update of G, and one of D, adds to; one of a D that learns to tell turns adds to `d_turn` as well."""
 
 
 class TrainingStep:
@@ -52,17 +54,26 @@ class TrainingStep:
         self.discriminator = in_parallel(_placed(build_discriminator(config.network), device), sync)
         self.average = Average(self.generator, self.settings.ema)
         self.augmentation = Augmentation(self.settings, device)
+        self.rotation = _placed(Rotation(self.discriminator), device) if self.settings.rotation else None
         self.players = Players(
-            self.settings, self.generator, self.discriminator, self.augmentation, device=device, dtype=dtype
+            self.settings,
+            self.generator,
+            self.discriminator,
+            self.rotation,
+            self.augmentation,
+            device=device,
+            dtype=dtype,
         )
+        judges = nn.ModuleList([self.discriminator, self.rotation]) if self.rotation else self.discriminator
         self.optimizer_g = adam(self.generator, self.settings, self.settings.lr)
-        self.optimizer_d = adam(self.discriminator, self.settings, self.settings.lr_d or self.settings.lr)
+        self.optimizer_d = adam(judges, self.settings, self.settings.lr_d or self.settings.lr)
         self.noise = torch.Generator(device).manual_seed(self.settings.seed)
         self.updates, self._factor = 0, 1.0
         self._play = Captured(self.play, self.noise, report) if _recordable(device) else self.play
         self.memory = Memory(self.settings.micro_batch, [self.generator, self.discriminator], device)
-        self._sums = {name: torch.zeros((), device=device) for name in SUMS_G + SUMS_D}
-        self._counts = dict.fromkeys(SUMS_G + SUMS_D, 0)
+        self._sums_d = SUMS_D + ("d_turn",) * bool(self.rotation)
+        self._sums = {name: torch.zeros((), device=device) for name in SUMS_G + self._sums_d}
+        self._counts = dict.fromkeys(self._sums, 0)
         self._refused = torch.zeros((), device=device)
 
     def __call__(self, batches: Iterator[Batch]) -> int:
@@ -74,7 +85,7 @@ class TrainingStep:
             self._play(move, images, labels if self.net.conditional else None)
             taken = len(images) * distributed.world()
             shown += taken
-            for name in SUMS_G * move.generator + SUMS_D * move.discriminator:
+            for name in SUMS_G * move.generator + self._sums_d * move.discriminator:
                 self._counts[name] += 1
             if move.generator:
                 self.average.update()
@@ -107,6 +118,7 @@ class TrainingStep:
             z=self.latent(n),
             augment_drawn=chances(n, self.noise) if move.augmented else None,
             mix=self._random(n) if slopes else None,
+            turn=self._random(n) if move.discriminator and self.rotation else None,
         )
 
     def _learn(self, move: Move, batch: Piece, most: int) -> dict[str, torch.Tensor]:
@@ -175,7 +187,7 @@ class TrainingStep:
         result = self.peek()
         for total in self._sums.values():
             total.zero_()
-        self._counts = dict.fromkeys(SUMS_G + SUMS_D, 0)
+        self._counts = dict.fromkeys(self._sums, 0)
         return result
 
     def tensors(self) -> dict[str, torch.Tensor]:
@@ -239,8 +251,9 @@ class TrainingStep:
         return distributed.own_share(whole)
 
     def _networks(self) -> dict[str, nn.Module]:
-        networks = {"generator": self.generator, "discriminator": self.discriminator}
-        return networks | ({"average": self.average.network} if self.settings.ema else {})
+        networks: dict[str, nn.Module] = {"generator": self.generator, "discriminator": self.discriminator}
+        networks |= {"average": self.average.network} if self.settings.ema else {}
+        return networks | ({"rotation": self.rotation} if self.rotation else {})
 
     def _optimizers(self) -> dict[str, torch.optim.Adam]:
         return {"optimizer_g": self.optimizer_g, "optimizer_d": self.optimizer_d}
@@ -251,7 +264,7 @@ def _recordable(device: torch.device) -> bool:
     return device.type == "cuda" and distributed.world() == 1
 
 
-def _placed(network: nn.Module, device: torch.device) -> nn.Module:
+def _placed(network: Network, device: torch.device) -> Network:
     """On the device, with weights in the memory layout that its convolutions like best."""
     return network.to(device).to(memory_format=torch.channels_last)
 

@@ -7,7 +7,7 @@ const SECONDS = 2;
 const FRESH = 90;
 const CHARTS = [
   ["Losses", { loss_d: "D", loss_g: "G" }],
-  ["What D says", { d_real: "D(x)", d_fake: "D(G(z))", d_right: "share right" }],
+  ["What D says", { d_real: "D(x)", d_fake: "D(G(z))", d_right: "share right", d_turn: "share of turns right" }],
   ["Variety", { diversity: "diversity of samples", oscillation: "oscillation" }],
   ["Dead filters", { dead_g: "G", dead_d: "D" }],
   ["Gradients", { grad_d: "D", grad_g: "G" }],
