@@ -256,6 +256,8 @@ def test_many_processes_draw_the_images_of_one(photos: Path, tmp_path: Path) -> 
     assert sorted(path.name for path in Path(many[2]).iterdir()) == names
     assert all((Path(many[2]) / name).read_bytes() == (Path(one[2]) / name).read_bytes() for name in names[::97])
     assert together(drawn, 2, run, n, many) == [[2, 2, 2]] * 2  # exist already
+    nowhere = [str(tmp_path / "one.npz" / name) for name in ("images.npz", "grid.png", "folder")]
+    assert together(drawn, 2, run, n, [*nowhere, str(tmp_path / ("x" * 250))]) == [[2, 2, 2, 2]] * 2  # and none waits
 
 
 def measured(run: str) -> list[Any]:
