@@ -40,6 +40,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "always augmented": {"augment": "fixed"},
     "width 32": {"width": 32},
     "resize": {"upsampling": "resize"},
+    "rotation": {"rotation": 0.5},
     "bce": {"loss": "bce", "label_smoothing": 0.0},
     "hinge": {"loss": "hinge"},
     "no norm": {"discriminator_norm": "none"},
