@@ -159,10 +159,13 @@ def test_recordings_and_gradients_are_let_go_of(monkeypatch: pytest.MonkeyPatch)
     captured = Captured(step.play, step.noise, pytest.fail)
     captured._possible, captured._recorded = False, {"a larger piece": (None, [])}
     step._play = captured
+    waited: list[torch.device] = []
+    monkeypatch.setattr(torch.cuda, "synchronize", lambda device: waited.append(device))
     failed = short_of(lambda: 4, monkeypatch)
     step(batches())
     assert failed == [8]
     assert captured._recorded == {}
+    assert waited == [step.noise.device]  # for the last replay
     assert step.memory.most == 4
 
 
