@@ -64,6 +64,19 @@ def test_what_is_said_is_the_same_for_all(world: int) -> None:
     assert turns[0] == min(turns)
 
 
+def disk_full() -> str:
+    def write() -> None:
+        raise OSError(28, "No space left on device")
+
+    with pytest.raises((InputError, OSError), match="No space left on device") as caught:
+        distributed.from_main(write)
+    return caught.type.__name__
+
+
+def test_what_the_system_refuses_the_main_process_all_hear_of() -> None:
+    assert together(disk_full, 2) == ["OSError", "InputError"]
+
+
 def test_one_process_talks_to_nobody() -> None:
     assert (distributed.world(), distributed.rank(), distributed.is_main()) == (1, 0, True)
     assert distributed.launch() is None

@@ -243,15 +243,18 @@ def agree(seconds: float, stop: bool) -> tuple[float, bool]:
 
 
 def from_main(produce: Callable[[], T]) -> T:
-    """What `produce` gives in the main process, in all of them: values that JSON has. So it is with its InputError."""
+    """What `produce` gives in the main process, in all of them: values that JSON has. So it is with its InputError.
+
+    An OSError stays one in the main process, and is an InputError in the others: none waits for what never comes.
+    """
     if world() == 1:
         return produce()
     said: dict[str, Any] = {}
-    failure: InputError | None = None
+    failure: InputError | OSError | None = None
     if is_main():
         try:
             said = {"value": produce()}
-        except InputError as error:
+        except (InputError, OSError) as error:
             failure, said = error, {"error": str(error)}
     said = json.loads(bytes_from_main(json.dumps(said).encode()))
     if "error" in said:

@@ -58,12 +58,14 @@ def _draw(options: SampleOptions) -> int:
     config = generator.info.network
     how: dict[str, Any] = {"label": options.label, "truncation": options.truncation}
     shape = (options.n, *config.size, config.image_channels)
-    distributed.from_main(lambda: _make_parent(options.out))
-    with _named_in_errors(options.out):
+    try:
+        distributed.from_main(lambda: options.out.parent.mkdir(parents=True, exist_ok=True))
         if distributed.world() == 1:
             write(options.out, generator.stream(options.n, options.seed, **how), shape)
         else:
             _write_together(options.out, generator.shares(options.n, options.seed, **how), shape)
+    except OSError as error:
+        raise InputError(f"{options.out}: cannot be written ({error.strerror})") from error
     if distributed.is_main():
         say(f"{options.out}: {options.n:,} images of {config.size[0]}x{config.size[1]}")
     return DONE
@@ -72,20 +74,6 @@ def _draw(options: SampleOptions) -> int:
 def _require_absent(out: Path) -> None:
     if out.exists():
         raise InputError(f"{out}: exists already; name another --out")
-
-
-def _make_parent(out: Path) -> None:
-    with _named_in_errors(out):
-        out.parent.mkdir(parents=True, exist_ok=True)
-
-
-@contextlib.contextmanager
-def _named_in_errors(out: Path) -> Iterator[None]:
-    """What the system refuses is an InputError, which one of several processes can tell the others."""
-    try:
-        yield
-    except OSError as error:
-        raise InputError(f"{out}: cannot be written ({error.strerror})") from error
 
 
 def _write_together(out: Path, shares: Iterator[tuple[int, np.ndarray]], shape: tuple[int, ...]) -> None:
@@ -104,9 +92,8 @@ def _write_together(out: Path, shares: Iterator[tuple[int, np.ndarray]], shape: 
     with contextlib.ExitStack() as stack:  # the main process's alone: when all are done, it moves the folder
 
         def make() -> str:
-            with _named_in_errors(out):
-                folder = stack.enter_context(whole(out))
-                folder.mkdir()
+            folder = stack.enter_context(whole(out))
+            folder.mkdir()
             return str(folder)
 
         partial = Path(distributed.from_main(make))
