@@ -68,7 +68,9 @@ def test_nothing_else_that_is_random_changes_with_it() -> None:
     for name in ("mirror", "z"):
         assert torch.equal(getattr(dealt[0], name), getattr(dealt[1], name))
     assert make(rotation=1.0).deal(G_ALONE, images, labels).turn is None
-    plain, turning = make(), make(rotation=1.0)
+    plain, left = make(), torch.get_rng_state()
+    turning = make(rotation=1.0)
+    assert torch.equal(torch.get_rng_state(), left)  # of dropout
     for p, q in zip(plain.discriminator.parameters(), turning.discriminator.parameters(), strict=True):
         assert torch.equal(p, q)
 

@@ -50,6 +50,8 @@ class Players:
         dtype: torch.dtype,
     ) -> None:
         self.settings, self.generator, self.discriminator, self.rotation = settings, generator, discriminator, rotation
+        self.judges = nn.ModuleList([discriminator, rotation]) if rotation else discriminator
+        """D, and what learns with it: all that an update of D changes."""
         self.augmentation, self.device, self.dtype = augmentation, device, dtype
         self.repeatable = not any(isinstance(module, DROPOUT) for module in discriminator.modules())
 
@@ -122,8 +124,7 @@ class Players:
             loss = loss / 2
         turns, means = self._turns(piece, real)
         objective = piece.weigh(loss + self._penalties(piece, real, drawn, penalised) + turns)
-        learners = [self.discriminator, *([self.rotation] if self.rotation else [])]
-        objective.backward(inputs=[parameter for network in learners for parameter in network.parameters()])
+        objective.backward(inputs=list(self.judges.parameters()))
         with torch.no_grad():
             means |= {
                 "loss_d": loss,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import torch
 from torch import nn
+from torch.nn.utils import skip_init
 
 from dcgan.networks.discriminators import features_of
 
@@ -24,7 +25,7 @@ class Rotation(nn.Module):
         super().__init__()
         to_logit = discriminator.get_submodule("to_logit")
         assert isinstance(to_logit, nn.Linear)
-        self.to_turn = nn.Linear(to_logit.in_features, TURNS)
+        self.to_turn = skip_init(nn.Linear, to_logit.in_features, TURNS)  # its usual start would draw random numbers
         nn.init.zeros_(self.to_turn.weight)
         nn.init.zeros_(self.to_turn.bias)
 

@@ -64,9 +64,8 @@ class TrainingStep:
             device=device,
             dtype=dtype,
         )
-        judges = nn.ModuleList([self.discriminator, self.rotation]) if self.rotation else self.discriminator
         self.optimizer_g = adam(self.generator, self.settings, self.settings.lr)
-        self.optimizer_d = adam(judges, self.settings, self.settings.lr_d or self.settings.lr)
+        self.optimizer_d = adam(self.players.judges, self.settings, self.settings.lr_d or self.settings.lr)
         self.noise = torch.Generator(device).manual_seed(self.settings.seed)
         self.updates, self._factor = 0, 1.0
         self._play = Captured(self.play, self.noise, report) if _recordable(device) else self.play
