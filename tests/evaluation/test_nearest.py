@@ -5,13 +5,17 @@ import pytest
 import torch
 
 from dcgan.evaluation import nearest
+from dcgan.evaluation.bounds import Bounds
 from dcgan.evaluation.nearest import FLOAT_PIXELS, INT_PIXELS, TILE_QUERIES, TILE_REFERENCES, Nearest
 
 
-@pytest.fixture(params=[True, False], ids=["int8", "float32"], autouse=True)
+@pytest.fixture(params=["int8", "float32", "bounds"], autouse=True)
 def _arithmetic(request, monkeypatch):
-    """Every test with both kinds of products, whichever is the faster here."""
-    monkeypatch.setattr(nearest, "_int8_pays", lambda: request.param)
+    """Every test with both kinds of products, whichever is the faster here, and with bounds also where they are few."""
+    monkeypatch.setattr(nearest, "_int8_pays", lambda: request.param == "int8")
+    if request.param == "bounds":
+        monkeypatch.setattr(nearest, "FEWEST_QUERIES", 1)
+        monkeypatch.setattr(nearest, "FEWEST_PIXELS", 1)
 
 
 def noise(*shape, seed=0, levels=256):
@@ -132,6 +136,57 @@ def test_a_copy_among_features_is_at_no_distance():
     assert search.tags[:, 0].tolist() == list(range(20))[::-1]
     assert (search.squared >= 0).all()
     assert search.distances.max() < 1e-4
+
+
+@pytest.mark.parametrize("scale", [1e-150, 1.0, 1e18, 1e100])
+def test_features_of_any_size_agree_with_brute_force(scale):
+    """Also those whose squares no float32 can hold."""
+    rng = np.random.default_rng(0)
+    queries, references = (scale * rng.normal(0, 1, (n, 40)) for n in (50, 700))
+    assert np.array_equal(found(queries, references, 3)[1], brute(queries, references, 3)[1])
+
+
+def smooth(n, seed=0):
+    """Images that vary in a few directions, as photographs and digits do."""
+    parts = np.random.default_rng(9).normal(size=(12, 16, 16))
+    amounts = np.random.default_rng(seed).normal(0, 12, (n, 12))
+    return (128 + np.einsum("nk,khw->nhw", amounts, parts)).clip(0, 255).astype(np.uint8)
+
+
+@pytest.mark.parametrize("k", [1, 4])
+def test_bounds_spare_the_work_and_nothing_else(k, monkeypatch):
+    monkeypatch.setattr(nearest, "_int8_pays", lambda: False)
+    monkeypatch.setattr(nearest, "FEWEST_QUERIES", TILE_QUERIES)
+    monkeypatch.setattr(nearest, "FEWEST_PIXELS", 256)
+    queries, references, looked_at = smooth(TILE_QUERIES), smooth(6 * TILE_REFERENCES, seed=1), []
+    near = Bounds.near
+
+    def counted(*arguments):
+        pairs = near(*arguments)
+        looked_at.append(len(pairs[0]))
+        return pairs
+
+    monkeypatch.setattr(Bounds, "near", counted)
+    squared, numbers = found(queries, references, k)
+    exact = np.array([((query.astype(np.int64) - references) ** 2).sum((1, 2)) for query in queries])
+    order = np.argsort(exact, axis=1, kind="stable")[:, :k]
+    assert same((squared, numbers), (np.take_along_axis(exact, order, 1), order))
+    assert looked_at[0] == TILE_QUERIES * TILE_REFERENCES  # nothing is known at first
+    assert looked_at[-1] < 0.01 * looked_at[0]
+
+
+def test_bounds_are_below_the_distances_whatever_the_rounding():
+    """All pairs that are as near as asked are found, also where asking allows not the least."""
+    queries, references = noise(40, 500).view(np.int8), noise(60, 500, seed=1).view(np.int8)
+    gaps = queries[:, None].astype(np.int64) - references[None]
+    exact = torch.from_numpy((gaps**2).sum(2))
+    # In the subspace of all the pixels there is nothing between the bound and the distance.
+    bounds = Bounds(torch.from_numpy(np.concatenate([queries, noise(2000, 500, seed=2).view(np.int8)])))
+    outlines = bounds.outlines(torch.from_numpy(references))
+    for column in range(len(references)):
+        room = torch.empty(40 * 60, dtype=torch.int32)
+        rows, columns = bounds.near(slice(0, 40), outlines, exact[:, column], room)
+        assert set(range(40)) <= set(rows[columns == column].tolist())
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 Pixels go through int8 matrix products with int32 sums where the processor has them: |q - r|² = |q|² + |r|² - 2 q·r,
 and a distance is the same after 128 is taken from every pixel. 10,000 queries against 10 million references of
 784 pixels are 7.8e13 products, about 2 minutes on one core with AMX; `docs/evaluation.md` has the figures.
+Without such products, lower bounds of the distances spare nearly all of the work.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import numpy as np
 import torch
 
 from dcgan.device import side_by_side
+from dcgan.evaluation.bounds import FEWEST_PIXELS, FEWEST_QUERIES, Bounds
 
 # A tile of int32 distances of this shape is half a megabyte, and stays in a core's second cache while it is reduced.
 TILE_QUERIES, TILE_REFERENCES = 256, 512
@@ -25,6 +27,12 @@ FLOAT_PIXELS = 2**10
 # So many products fit an int32, and so do the squared distances made of them.
 INT_PIXELS = 2**15
 FAR = np.iinfo(np.int64).max
+BOUNDED_QUERIES = 4 * TILE_QUERIES
+# More pairs of a tile than these are sooner multiplied all at once: one by one each takes a hundred times as long.
+FEW = BOUNDED_QUERIES * TILE_REFERENCES // 128
+
+Tile = tuple[torch.Tensor, torch.Tensor, torch.Tensor | None]
+"""References, their tags, and their outlines if bounds are used."""
 
 
 class Nearest:
@@ -43,8 +51,11 @@ class Nearest:
         self._queries = self._matrix(queries)
         self._norms = _norms(self._queries, torch.int64)
         self._int8 = self._device.type == "cpu" and _int8_pays()
-        far: Any = FAR if queries.dtype == np.uint8 else np.inf
-        self._squared = torch.full((len(queries), k), far, dtype=self._norms.dtype, device=self._device)
+        many = len(self._queries) >= FEWEST_QUERIES and self._queries.shape[1] >= FEWEST_PIXELS
+        multiplied = self._device.type != "cpu" or (self._int8 and queries.dtype == np.uint8)
+        self._bounds = Bounds(self._queries) if many and not multiplied else None
+        self._far: Any = FAR if queries.dtype == np.uint8 else np.inf
+        self._squared = torch.full((len(queries), k), self._far, dtype=self._norms.dtype, device=self._device)
         self._tags = torch.full((len(queries), k), -1, dtype=torch.int64, device=self._device)
         self.seen = 0
         """References so far."""
@@ -60,10 +71,13 @@ class Nearest:
         if tags.shape != (len(references),):
             raise ValueError(f"tags have shape {tags.shape}; {len(references)} references want one each")
         numbers = torch.from_numpy(tags.astype(np.int64)).to(self._device)
-        tiles = list(zip(matrix.split(TILE_REFERENCES), numbers.split(TILE_REFERENCES), strict=True))
+        split = matrix.split(TILE_REFERENCES)
+        outlines = [self._bounds.outlines(references) if self._bounds else None for references in split]
+        tiles = list(zip(split, numbers.split(TILE_REFERENCES), outlines, strict=True))
         threads = torch.get_num_threads() if self._device.type == "cpu" else 1
-        share = -(-len(self._queries) // threads // TILE_QUERIES) * TILE_QUERIES
-        parts = [slice(start, start + share) for start in range(0, len(self._queries), share)]
+        count = len(self._queries)
+        share = -(-count // threads // TILE_QUERIES) * TILE_QUERIES
+        parts = [slice(start, min(start + share, count)) for start in range(0, count, share)]
         for _ in side_by_side(lambda part: self._compare(part, tiles), parts):
             pass
         self.seen += len(references)
@@ -106,26 +120,57 @@ class Nearest:
         levels = np.bitwise_xor(np.concatenate([flat, padding], axis=1) if padding.size else flat, 128)
         return torch.from_numpy(levels.view(np.int8)).to(self._device)
 
-    def _compare(self, part: slice, tiles: list[tuple[torch.Tensor, torch.Tensor]]) -> None:
+    def _compare(self, part: slice, tiles: list[Tile]) -> None:
         """Bring a part of the queries up to date with references and their tags."""
+        at_once = TILE_QUERIES if self._bounds is None else BOUNDED_QUERIES
         # Written over by each tile: the kernel zeroes every page of a new one, which costs half as much as the product.
-        room = torch.empty(TILE_QUERIES * TILE_REFERENCES, dtype=torch.int32)
-        for references, numbers in tiles:
+        room = torch.empty(at_once * TILE_REFERENCES, dtype=torch.int32)
+        for references, numbers, outlines in tiles:
             norms = _norms(references, _sum_type(references.shape[1]))
-            for start in range(part.start, min(part.stop, len(self._queries)), TILE_QUERIES):
-                here = slice(start, start + TILE_QUERIES)
-                # |r|² - 2 q·r: what all distances of a query have in common comes in where they are kept.
-                tile = self._products(self._queries[here], references, room)
-                torch.sub(norms, tile, alpha=2, out=tile)
-                # Almost every tile brings nothing new once thousands have been seen; the minimum alone tells.
-                nearer = tile.amin(1) + self._norms[here] < self._squared[here, -1]
-                rows = nearer.nonzero()[:, 0]
-                if len(rows):
-                    self._keep(rows + start, tile[rows], numbers)
+            for start in range(part.start, part.stop, at_once):
+                here = slice(start, min(start + at_once, part.stop))
+                if self._bounds is None or outlines is None:
+                    self._compare_all(here, references, norms, numbers, room)
+                    continue
+                rows, columns = self._bounds.near(here, outlines, self._squared[here, -1], room)
+                if len(rows) > FEW:
+                    self._compare_all(here, references, norms, numbers, room)
+                elif len(rows):
+                    self._compare_pairs(rows + start, columns, references, numbers)
 
-    def _keep(self, rows: torch.Tensor, tile: torch.Tensor, numbers: torch.Tensor) -> None:
-        """Merge the distances of some queries with those they had; the sort is stable, so the earlier come first."""
-        fresh = (tile + self._norms[rows, None]).clamp_min_(0)  # floating-point copies may round to less
+    def _compare_all(
+        self, part: slice, references: torch.Tensor, norms: torch.Tensor, numbers: torch.Tensor, room: torch.Tensor
+    ) -> None:
+        """Bring queries up to date with a tile's references, of the norms given."""
+        for start in range(part.start, part.stop, TILE_QUERIES):
+            here = slice(start, min(start + TILE_QUERIES, part.stop))
+            # |r|² - 2 q·r: what all distances of a query have in common comes in where they are kept.
+            tile = self._products(self._queries[here], references, room)
+            torch.sub(norms, tile, alpha=2, out=tile)
+            # Almost every tile brings nothing new once thousands have been seen; the minimum alone tells.
+            nearer = tile.amin(1) + self._norms[here] < self._squared[here, -1]
+            rows = nearer.nonzero()[:, 0]
+            if len(rows):
+                fresh = tile[rows] + self._norms[rows + start, None]
+                self._keep(rows + start, fresh.clamp_min_(0), numbers)  # floating-point copies may round to less
+
+    def _compare_pairs(
+        self, rows: torch.Tensor, columns: torch.Tensor, references: torch.Tensor, numbers: torch.Tensor
+    ) -> None:
+        """Bring queries up to date with some of the references: pairs of a row and a column."""
+        kind = torch.int32 if references.dtype == torch.int8 else torch.float64
+        gaps = self._queries[rows].to(kind) - references[columns].to(kind)
+        squared = (gaps * gaps).sum(1)  # int64 of int32; `square` of integers takes ten times as long
+        nearer = squared < self._squared[rows, -1]
+        if not nearer.any():
+            return
+        rows, places = rows[nearer].unique(return_inverse=True)
+        fresh = torch.full((len(rows), len(references)), self._far, dtype=self._squared.dtype)
+        fresh[places, columns[nearer]] = squared[nearer]
+        self._keep(rows, fresh, numbers)
+
+    def _keep(self, rows: torch.Tensor, fresh: torch.Tensor, numbers: torch.Tensor) -> None:
+        """Merge squared distances of some queries with those they had; the sort is stable: the earlier come first."""
         k = self._tags.shape[1]
         squared, order = torch.cat([self._squared[rows], fresh], 1).sort(stable=True, dim=1)
         tags = torch.cat([self._tags[rows], numbers.expand(len(rows), -1)], 1)
