@@ -20,9 +20,10 @@ def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
 
 @pytest.fixture(autouse=True, scope="session")
 def _one_thread() -> None:
-    """Networks as small as the tests' only wait for their threads; trainings of a real size ask for more."""
+    """Networks as small as the tests' only wait for their threads, and other tests run beside; also in processes."""
     import torch
 
+    os.environ["OMP_NUM_THREADS"] = "1"
     torch.set_num_threads(1)
 
 

@@ -27,7 +27,7 @@ def nearest(queries: np.ndarray, references: np.ndarray) -> tuple[np.ndarray, np
     return np.sqrt(squares.min(1)), squares.argmin(1)
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture
 def _all_threads() -> Iterator[None]:
     torch.set_num_threads(os.cpu_count() or 1)
     yield
@@ -56,6 +56,7 @@ def test_the_default_learns_the_bundled_digits(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.data
+@pytest.mark.usefixtures("_all_threads")
 def test_the_posts_command_on_mnist(data_root: Path, tmp_path: Path) -> None:
     out = tmp_path / "run"
     assert main(["train", str(data_root / "mnist"), *POST, "0.02", "--out", str(out)]) == 0

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 
@@ -84,3 +85,15 @@ def test_info_as_text_and_json(capsys: pytest.CaptureFixture[str]) -> None:
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == len(facts)
     assert any(line.startswith("packages") and "torch " in line for line in lines)
+
+
+@pytest.mark.parametrize(("before", "after"), [(None, "passive"), ("active", "active")])
+def test_threads_that_wait_let_go_of_their_core_unless_told_otherwise(before: str | None, after: str) -> None:
+    """Of a process of its own: what OpenMP is told has to be there before torch is."""
+    code = "import os, sys; from dcgan.cli import main; assert 'torch' not in sys.modules; main(['info'])"
+    environment = {name: value for name, value in os.environ.items() if name != "OMP_WAIT_POLICY"}
+    environment |= {"OMP_DISPLAY_ENV": "true"} | ({"OMP_WAIT_POLICY": before} if before else {})
+    said = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    if "OMP_WAIT_POLICY" not in said.stderr:
+        pytest.skip("this build of torch has an OpenMP that does not say what it was told")
+    assert f"OMP_WAIT_POLICY = '{after.upper()}'" in said.stderr

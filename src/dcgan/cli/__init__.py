@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import traceback
 from collections.abc import Iterable, Sequence
@@ -79,6 +80,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _complain(f"no command {command!r}{nearest(command, known)} (there are: {', '.join(known)})")
     if distributed.launched() and command not in TOGETHER:
         return _complain(f"{command}: is work for one process; start it without torchrun")
+    _wait_asleep()
     try:
         return import_module(f"dcgan.cli.{module_of(command)}").run(arguments[words:])
     except InputError as error:
@@ -97,6 +99,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         say(traceback.format_exc().rstrip(), sys.stderr)
         _complain(str(error) or type(error).__name__)
         return FAILURE
+
+
+def _wait_asleep() -> None:
+    """Have torch's threads let go of a core while they wait for each other. OpenMP asks once, when torch is loaded.
+
+    Turning idle circles instead they hold up the very thread that they wait for, as soon as another program wants a
+    core: `fast` then learned at less than half the rate (benchmarks/busy.py); alone it makes no difference.
+    """
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 
 def module_of(command: str) -> str:
