@@ -90,7 +90,7 @@ def test_info_as_text_and_json(capsys: pytest.CaptureFixture[str]) -> None:
 @pytest.mark.parametrize(("before", "after"), [(None, "passive"), ("active", "active")])
 def test_threads_that_wait_let_go_of_their_core_unless_told_otherwise(before: str | None, after: str) -> None:
     """Of a process of its own: what OpenMP is told has to be there before torch is."""
-    code = "import os, sys; from dcgan.cli import main; assert 'torch' not in sys.modules; main(['info'])"
+    code = "import sys; from dcgan.cli import main; assert 'torch' not in sys.modules; main(['info'])"
     environment = {name: value for name, value in os.environ.items() if name != "OMP_WAIT_POLICY"}
     environment |= {"OMP_DISPLAY_ENV": "true"} | ({"OMP_WAIT_POLICY": before} if before else {})
     said = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)

@@ -126,22 +126,20 @@ class Nearest:
         # Written over by each tile: the kernel zeroes every page of a new one, which costs half as much as the product.
         room = torch.empty(at_once * TILE_REFERENCES, dtype=torch.int32)
         for references, numbers, outlines in tiles:
-            norms = _norms(references, _sum_type(references.shape[1]))
+            if self._bounds is None or outlines is None:
+                self._compare_all(part, references, numbers, room)
+                continue
             for start in range(part.start, part.stop, at_once):
                 here = slice(start, min(start + at_once, part.stop))
-                if self._bounds is None or outlines is None:
-                    self._compare_all(here, references, norms, numbers, room)
-                    continue
                 rows, columns = self._bounds.near(here, outlines, self._squared[here, -1], room)
                 if len(rows) > FEW:
-                    self._compare_all(here, references, norms, numbers, room)
+                    self._compare_all(here, references, numbers, room)
                 elif len(rows):
                     self._compare_pairs(rows + start, columns, references, numbers)
 
-    def _compare_all(
-        self, part: slice, references: torch.Tensor, norms: torch.Tensor, numbers: torch.Tensor, room: torch.Tensor
-    ) -> None:
-        """Bring queries up to date with a tile's references, of the norms given."""
+    def _compare_all(self, part: slice, references: torch.Tensor, numbers: torch.Tensor, room: torch.Tensor) -> None:
+        """Bring queries up to date with all references of a tile."""
+        norms = _norms(references, _sum_type(references.shape[1]))
         for start in range(part.start, part.stop, TILE_QUERIES):
             here = slice(start, min(start + TILE_QUERIES, part.stop))
             # |r|² - 2 q·r: what all distances of a query have in common comes in where they are kept.
