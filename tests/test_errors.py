@@ -37,6 +37,10 @@ def test_printable_escapes_control_characters_only():
         ("mnist", "mnist"),
         ("/", ""),
         ("IDX file /a/b/t10k.gz: 3\x1b", "IDX file t10k.gz: 3\\x1b"),
+        ("a\tnew\n/b c\\d/e f", "a\\tnew\\ne f"),
+        ("", ""),
+        pytest.param("a" * 10**6 + "/b", "b", id="long"),
+        pytest.param("a" * 10**6, "a" * 10**6, id="longer-than-patience"),
     ],
 )
 def test_folders_are_nobodys_business(text: str, left: str) -> None:

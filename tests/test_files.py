@@ -243,3 +243,11 @@ def test_what_was_left_long_ago_goes_and_what_is_not_ours_stays(tmp_path):
     with whole(tmp_path / "key") as partial:
         make(partial, "file")
     assert {path.name for path in tmp_path.iterdir()} == {*days, "key"} - {"a.01234567.partial"}
+
+
+def test_tensors_that_were_read_are_no_view_of_the_file(tmp_path, file, tensors):
+    read, _ = read_tensors(file)
+    content = bytearray(file.read_bytes())
+    content[-200:] = b"\xff" * 200
+    file.write_bytes(content)  # written over in place, as `cp` does
+    assert all(torch.equal(read[name], tensor) for name, tensor in tensors.items())

@@ -28,4 +28,9 @@ def printable(text: object) -> str:
 
 def without_folders(text: object) -> str:
     """`text` with the folders of the paths in it left out, for what others are to read: /home/me/photos → photos."""
-    return printable(re.sub(r"\S*[/\\](?:.*[/\\])?", "", str(text).rstrip("/\\"), flags=re.DOTALL))
+    kept = str(text).rstrip("/\\")
+    separators = [at for at, letter in enumerate(kept) if letter in "/\\"]
+    if separators:  # from the beginning of the word with the first of them to the last of them
+        before = kept[: separators[0]]
+        kept = before[: len(before) - len(re.split(r"\s", before)[-1])] + kept[separators[-1] + 1 :]
+    return printable(kept)

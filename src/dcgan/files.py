@@ -184,7 +184,8 @@ def read_tensors(
         raise InputError(f"{printable(path)}: {problem}")
     try:
         with safe_open(path, framework="pt") as file:
-            return {name: file.get_tensor(name) for name in header.tensors}, header.metadata
+            # Copies: what a tensor shows of a mapped file changes, or ends the process, as the file is written over.
+            return {name: file.get_tensor(name).clone() for name in header.tensors}, header.metadata
     except (OSError, SafetensorError, ValueError) as error:
         raise InputError(f"{printable(path)}: damaged or not a safetensors file ({printable(error)})") from error
 

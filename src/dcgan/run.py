@@ -80,8 +80,12 @@ class Run:
         """What was known of the data: source, shape, classes, skipped images, the key of the pack."""
         path = self.path / "data.json"
         values = read_json(path, LARGEST_DATA_JSON)
-        rows = values.get("left_out", []) if isinstance(values, dict) else None
-        if not isinstance(rows, list) or not all(is_integer(row, 0, 2**40) for row in rows):
+        lists = ("left_out", "skipped", "class_names")
+        if (
+            not isinstance(values, dict)
+            or not all(isinstance(values.get(name, []), list) for name in lists)
+            or not all(is_integer(row, 0, 2**40) for row in values.get("left_out", []))
+        ):
             raise InputError(f"{printable(path)}: is damaged: what is known of the data is not what a run writes")
         return values
 

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+import io
 import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -11,6 +13,7 @@ import dcgan
 from dcgan import cli
 from dcgan.cli import main
 from dcgan.errors import InputError, TrainingError
+from tests.test_pretrained import Generator, trained
 
 
 def test_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:
@@ -97,3 +100,17 @@ def test_threads_that_wait_let_go_of_their_core_unless_told_otherwise(before: st
     if "OMP_WAIT_POLICY" not in said.stderr:
         pytest.skip("this build of torch has an OpenMP that does not say what it was told")
     assert f"OMP_WAIT_POLICY = '{after.upper()}'" in said.stderr
+
+
+@pytest.mark.parametrize("encoding", ["cp1252", "ascii"])
+def test_a_name_that_the_output_has_no_letters_for_is_said_all_the_same(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, encoding: str
+) -> None:
+    out = io.TextIOWrapper(io.BytesIO(), encoding=encoding)
+    monkeypatch.setattr(sys, "stdout", out)
+    monkeypatch.setattr(sys, "stderr", io.TextIOWrapper(io.BytesIO(), encoding=encoding))
+    trained(Generator).save_pretrained(tmp_path / "żółw")
+    assert main(["sample", str(tmp_path / "żółw"), "-n", "2", "--out", str(tmp_path / "画像.png")]) == 0
+    out.flush()
+    assert b"\\u753b" in out.buffer.getvalue()
+    assert (tmp_path / "画像.png").exists()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 
 import pytest
 
@@ -126,3 +127,11 @@ def test_grids_are_those_with_a_number(tmp_path, monkeypatch):
         read_grid(tmp_path, 100)
     with pytest.raises(InputError, match="no grid of samples at 5 images"):
         read_grid(tmp_path, 5)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no named pipes")
+def test_a_pipe_is_no_grid_and_is_not_waited_for(tmp_path):
+    (tmp_path / "samples").mkdir()
+    os.mkfifo(tmp_path / "samples" / "0000000064.png")
+    with pytest.raises(InputError, match="no grid of samples"):
+        read_grid(tmp_path, 64)

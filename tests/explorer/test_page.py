@@ -329,3 +329,14 @@ def test_requests_of_another_site_are_refused(browser, address: str, tmp_path: P
         image.src = '{address}api/runs/0/samples.png?count=1'; }})"""
     assert page.evaluate(image) == "refused"
     context.close()
+
+
+def test_an_address_that_names_no_tab_shows_the_first(page, address: str) -> None:
+    page.goto(f"{address}#constructor")
+    page.locator("#panel-draw .tile").first.wait_for()
+
+
+def test_ticks_of_numbers_that_hardly_differ_end(page) -> None:
+    few = page.evaluate("import('/page/chart.js').then(({ ticks }) => ticks(1e17, 1e17 + 16).length)")
+    assert few <= 15
+    assert page.evaluate("import('/page/chart.js').then(({ ticks }) => ticks(-3, 12))") == [0, 5, 10]

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
+from pathlib import Path
 
+import numpy as np
 import pytest
 
 from dcgan.errors import InputError
 from dcgan.explorer.guard import POLICY, Bucket, Guard, Limits
-from dcgan.explorer.opened import Opened
+from dcgan.explorer.opened import Opened, names_apart
 from dcgan.explorer.server import PORT, create_app, listen
-from tests.explorer.conftest import client_of
+from dcgan.pretrained import Generator
+from tests.explorer.conftest import client_of, images_of
+from tests.test_pretrained import CLASSES, trained
 
 PAGE = "/api/runs"
 
@@ -331,7 +336,29 @@ def test_nothing_is_saved_through_a_link(run, tmp_path):
 
 def test_a_port_that_is_taken_is_said():
     with listen(0) as first:
-        first.listen()
         port = first.getsockname()[1]
         with pytest.raises(InputError, match=f"port {port} of 127.0.0.1 cannot be had"):
             listen(port)
+
+
+def test_runs_of_the_same_name_are_told_apart(tmp_path):
+    paths = [tmp_path / name for name in ("a/faces", "b/faces", "c/a/faces", "b/digits")]
+    assert names_apart(paths) == [f"{tmp_path.name}/a/faces", "b/faces", "c/a/faces", "digits"]
+    assert names_apart([paths[0], paths[0]]) == ["faces", "faces"]
+    assert names_apart([paths[3] / ".." / "digits\x1b"]) == ["digits\\x1b"]
+    assert names_apart([Path("/")]) == ["/"]
+
+
+def test_a_class_is_chosen_by_the_name_that_is_shown(tmp_path):
+    names = ("new\u00a0york", "1", "family\u200d", "a" * 250 + "\x01")
+    generator = trained(Generator, **CLASSES | {"classes": 4})
+    Generator(generator.network, replace(generator.info, class_names=names)).save_pretrained(tmp_path)
+    with client_of(tmp_path) as client:
+        shown = client.get("/api/runs").json()[0]["class_names"]
+        assert shown[:3] == ["new\\xa0york", "1", "family\\u200d"]
+        for index, name in enumerate(shown):
+            answer = client.get("/api/runs/0/samples.png", params={"count": 2, "label": name})
+            assert answer.status_code == 200, answer.text
+            expected = generator.sample(2, seed=0, label=index)
+            assert np.array_equal(images_of(answer.content, 2, (16, 20)), expected)
+        assert client.get("/api/runs/0/samples.png", params={"count": 2, "label": "york"}).status_code == 422

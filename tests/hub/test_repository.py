@@ -156,3 +156,13 @@ def test_what_is_no_address(text: str) -> None:
     assert Address.parse(text) is None
     with pytest.raises(InputError, match="not a name such as user/name"):
         require_repo_id(text)
+
+
+def test_the_explorer_draws_a_model_by_name(hub: Hub, trained: Run) -> None:
+    pytest.importorskip("fastapi", reason="needs the extra explore")
+    from dcgan.explorer.opened import Opened
+
+    put(hub, trained)
+    opened = Opened(Path("hf://me/photos"), "cpu")
+    assert (opened.name, opened.directory, opened.info(0).ready) == ("photos", False, True)
+    assert np.array_equal(opened.samples(0, 2, 0), Generator.from_pretrained(trained.path, "cpu").sample(2))

@@ -1,8 +1,11 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import struct
 import time
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -203,3 +206,29 @@ def test_a_run_that_cannot_be_read_says_so(run: Run) -> None:
     (run.path / "data.json").write_text("[]")
     with pytest.raises(InputError, match=r"data\.json"):
         page(run)
+
+
+@pytest.mark.parametrize("damage", [{"class_names": 5}, {"class_names": {"a": 1}}, {"skipped": 5}, {"left_out": {}}])
+def test_data_of_the_wrong_kind_is_refused(run: Run, damage: dict[str, object]) -> None:
+    (run.path / "data.json").write_text(json.dumps(run.data | damage))
+    with pytest.raises(InputError, match=r"data\.json: is damaged"):
+        page(run)
+
+
+def test_long_words_are_cut(run: Run) -> None:
+    (run.path / "data.json").write_text(json.dumps(run.data | {"source": "x" * 10**6}))
+    written = page(run)
+    assert "x" * 900 in written
+    assert "x" * 1100 not in written
+
+
+def test_pictures_that_are_bombs_or_pipes_are_left_out(tmp_path: Path) -> None:
+    side, pixels = 9000, zlib.compress(bytes((1 + 9000) * 9000))
+    header = struct.pack(">IIBBBBB", side, side, 8, 0, 0, 0, 0)
+    chunks = ((b"IHDR", header), (b"IDAT", pixels), (b"IEND", b""))
+    parts = [struct.pack(">I", len(c)) + kind + c + struct.pack(">I", zlib.crc32(kind + c)) for kind, c in chunks]
+    (tmp_path / "bomb.png").write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(parts))
+    assert embedded(tmp_path / "bomb.png", 1000) is None
+    if hasattr(os, "mkfifo"):
+        os.mkfifo(tmp_path / "pipe.png")
+        assert embedded(tmp_path / "pipe.png", 1000) is None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 import traceback
@@ -57,6 +58,7 @@ DONE, FAILURE, WRONG_INPUT, INTERRUPTED = 0, 1, 2, 130
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns its exit code: 0 done, 1 failure, 2 wrong usage or input, 130 interrupted."""
     arguments = list(sys.argv[1:] if argv is None else argv)
+    _say_anything()
     if not arguments:
         print(GREETING)
         return DONE
@@ -99,6 +101,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         say(traceback.format_exc().rstrip(), sys.stderr)
         _complain(str(error) or type(error).__name__)
         return FAILURE
+
+
+def _say_anything() -> None:
+    """Have a letter that the output's encoding lacks printed as its number: a name must not end what is being done."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def _wait_asleep() -> None:

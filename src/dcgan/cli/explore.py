@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -42,20 +43,24 @@ def run(arguments: Sequence[str]) -> int:
         raise InputError(f"port: {options.port} is outside [0, 65535]")
     if find_spec("fastapi") is None or find_spec("uvicorn") is None:
         raise InputError("explore: the server is not installed: pip install 'dcgan[explore]'")
-    from dcgan.explorer.opened import Opened
+    from dcgan.explorer.opened import Opened, names_apart
     from dcgan.explorer.server import MOST_RUNS, listen, serve
 
     if len(options.runs) > MOST_RUNS:
         raise InputError(f"{len(options.runs)} runs are too many for one page; at most {MOST_RUNS}")
     with listen(options.port) as listening:
-        runs = [Opened(path, options.device, options.precision) for path in options.runs]
+        runs = [
+            Opened(path, options.device, options.precision, name)
+            for path, name in zip(options.runs, names_apart(options.runs), strict=True)
+        ]
 
         def started(address: str) -> None:
             print(f"exploring {', '.join(opened.name for opened in runs)} at {address} (Ctrl-C ends)", flush=True)
             if options.browser:
                 import webbrowser
 
-                webbrowser.open(address)
+                # Some browsers are waited for, and they wait for the server.
+                threading.Thread(target=webbrowser.open, args=(address,), daemon=True).start()
 
         serve(runs, listening, started)
     return DONE

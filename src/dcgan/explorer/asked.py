@@ -16,7 +16,8 @@ MOST_REACH = 20.0
 Seed = Annotated[int, Field(ge=0, le=SAFE)]
 Number = Annotated[int, Field(ge=0, lt=MOST_NUMBER)]
 Truncation = Annotated[float, Field(gt=0, le=100, allow_inf_nan=False)]
-Label = Annotated[str, Field(min_length=1, max_length=200)]
+Label = Annotated[str, Field(min_length=1, max_length=4000)]
+"""A folder's name of 255 letters has ten times as many where each is escaped."""
 Edit = Annotated[str, Field(pattern="^[0-9a-f]{16}$")]
 """The id of a generator that has forgotten something."""
 Amount = Annotated[float, Field(ge=-MOST_REACH, le=MOST_REACH, allow_inf_nan=False)]

@@ -10,7 +10,7 @@ from typing import Any
 
 from dcgan.errors import InputError, printable
 from dcgan.explorer.told import Event, Log, Value
-from dcgan.reading import open_regular
+from dcgan.reading import open_regular, read_bytes
 from dcgan.run import LARGEST_LOG, parse_record
 
 PIECE = 256 * 1024
@@ -63,11 +63,10 @@ def read_grid(run: Path, images: int) -> bytes:
     """A grid of samples as it is on disk; InputError if there is none."""
     path = run / "samples" / f"{images:010d}.png"
     try:
-        with path.open("rb") as file:
-            content = file.read(LARGEST_GRID + 1)
-    except OSError as error:
+        content = read_bytes(path, LARGEST_GRID)
+    except InputError as error:
         raise InputError(f"no grid of samples at {images} images") from error
-    if not content.startswith(b"\x89PNG\r\n\x1a\n") or len(content) > LARGEST_GRID:
+    if not content.startswith(b"\x89PNG\r\n\x1a\n"):
         raise InputError(f"the file at {images} images is no grid of samples")
     return content
 

@@ -22,6 +22,7 @@ from dcgan.explorer.directions import Directions, principal_directions
 from dcgan.explorer.told import RunInfo
 from dcgan.features.forget import Forgetting, map_count, without
 from dcgan.files import write_tensors
+from dcgan.hub.repository import fetch
 from dcgan.latents import BLOCK, latents
 from dcgan.networks.convolutions import UpsampleConv
 from dcgan.pretrained import Generator, class_labels
@@ -45,27 +46,37 @@ class Loaded:
     edited: OrderedDict[str, Generator] = field(default_factory=OrderedDict)
 
 
-class Opened:
-    """A run directory or a weights file."""
+def names_apart(paths: Sequence[Path]) -> list[str]:
+    """The last part of each path, with as much before it as tells it from the others: `faces` and `old/faces`."""
+    resolved = [path.resolve() for path in paths]
+    names = []
+    for own in resolved:
+        alike = [other for other in resolved if other != own]
+        parts = range(1, len(own.parts))
+        few = next((n for n in parts if all(other.parts[-n:] != own.parts[-n:] for other in alike)), 1)
+        names.append(printable("/".join(own.parts[-few:])))
+    return names
 
-    def __init__(self, path: Path, device: str = "auto", precision: str = "fp32") -> None:
-        """Raises InputError if it is neither; a run that has no generator yet is waited for."""
+
+class Opened:
+    """A run directory, a weights file, or a model of the hub."""
+
+    def __init__(self, path: Path, device: str = "auto", precision: str = "fp32", name: str | None = None) -> None:
+        """name: what it is called, by default the last part of its path.
+
+        Raises InputError if there is none of the three; a run that has no generator yet is waited for.
+        """
         self.path, self.device, self.precision = path, device, precision
+        self.name = name or names_apart([path])[0]
         self.directory = path.is_dir()
-        self.file = path / Generator.filename if self.directory else path
+        self.file = (
+            path / Generator.filename if self.directory else path if path.exists() else fetch(path, Generator.filename)
+        )
         self._loaded: Loaded | None = None
-        if not path.exists():
-            raise InputError(f"{printable(path)}: no such run directory or weights file")
         if self.file.exists():
             self.load()
         elif not (path / "config.yaml").is_file():
             raise InputError(f"{printable(path)}: not a run directory (no config.yaml, no {Generator.filename} in it)")
-
-    @property
-    def name(self) -> str:
-        """What it is called."""
-        resolved = self.path.resolve()
-        return printable(resolved.name or resolved)
 
     def load(self) -> Loaded:
         """The generator as it is on disk now; InputError if there is none."""
@@ -106,7 +117,8 @@ class Opened:
         """Images start … start + count - 1 of a seed, uint8 (count, H, W, C): those of `Generator.sample`."""
         self.require(count)
         first, last = start // BLOCK, -(-(start + count) // BLOCK)
-        blocks = [self._block(seed, block, label, truncation, edit) for block in range(first, last)]
+        chosen = self.class_index(label)
+        blocks = [self._block(seed, block, chosen, truncation, edit) for block in range(first, last)]
         return np.concatenate(blocks)[start - first * BLOCK :][:count]
 
     def picked(self, picks: Sequence[Pick], edit: str | None = None) -> np.ndarray:
@@ -119,9 +131,15 @@ class Opened:
         generator = self.generator
         config = generator.info.network
         z = [latents(1, config.latent_dim, p.seed, p.number, config.latent, p.truncation) for p in picks]
-        chosen = [class_labels(config.classes, 1, p.number, generator.class_index(p.label)) for p in picks]
+        chosen = [class_labels(config.classes, 1, p.number, self.class_index(p.label)) for p in picks]
         labels = [label for label in chosen if label is not None]
         return torch.cat(z), torch.cat(labels) if labels else None
+
+    def class_index(self, label: str | None) -> int | None:
+        """The number of a class as the page has it, which is shown its name without what a terminal would obey."""
+        generator = self.generator
+        shown = [printable(name) for name in generator.info.class_names]
+        return shown.index(label) if label in shown else generator.class_index(label)
 
     def draw(self, z: torch.Tensor, labels: torch.Tensor | None) -> np.ndarray:
         """The images of latents, uint8 (N, H, W, C); a norm that uses the batch has that of seed 0 for all of them."""
@@ -201,7 +219,7 @@ class Opened:
         )
 
     def _block(
-        self, seed: int, block: int, label: str | None, truncation: float | None, edit: str | None
+        self, seed: int, block: int, label: int | None, truncation: float | None, edit: str | None
     ) -> np.ndarray:
         """The 64 images of a block, from those kept or drawn now."""
         loaded = self.load()

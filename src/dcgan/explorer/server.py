@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import logging
+import os
 import socket
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
@@ -50,8 +51,10 @@ def listen(port: int) -> socket.socket:
     """A socket on a port of the loopback address, any free one for 0; InputError if it is taken."""
     listening = socket.socket()
     try:
-        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if os.name == "posix":  # a port that was just left is free; elsewhere the option is to share one that is in use
+            listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listening.bind((HOST, port))
+        listening.listen()  # at once: two sockets may be bound to a port, but only one may listen
     except (OSError, OverflowError) as error:
         listening.close()
         raise InputError(

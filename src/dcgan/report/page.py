@@ -9,7 +9,7 @@ from typing import Any
 
 import dcgan
 from dcgan.config import documentation
-from dcgan.errors import InputError, without_folders
+from dcgan.errors import without_folders
 from dcgan.files import write_atomically
 from dcgan.presets import changes
 from dcgan.report.curves import number_of
@@ -61,17 +61,15 @@ def page(run: Run) -> str:
 
 def _head(run: Run, name: str, lines: Sequence[dict[str, Any]]) -> str:
     data, last = run.data, lines[-1] if lines else {}
-    if not isinstance(data, dict):
-        raise InputError(f"{run.path / 'data.json'}: is no description of data")
     shown, seconds = finite(last.get("images")), finite(last.get("seconds"))
     so_far = [
         f"{number_of(shown)} images shown" if shown is not None else "no log line yet",
         *([f"{number_of(round(seconds / 60, 2))} minutes of training"] if seconds is not None else []),
     ]
-    skipped, left_out = (len(data.get(key) or ()) for key in ("skipped", "left_out"))
+    skipped, left_out = (len(data.get(key, ())) for key in ("skipped", "left_out"))
     remarks = [f"{n:,} {what}" for n, what in ((skipped, "unreadable"), (left_out, "duplicates left out")) if n]
-    classes = data.get("class_names") or []
-    source = escape(without_folders(data.get("source", "unknown")))
+    classes = data.get("class_names", [])
+    source = text(without_folders(data.get("source", "unknown")))
     kinds = (
         f"; classes: {text(', '.join(map(str, classes[:20])))}{', …' if len(classes) > 20 else ''}" if classes else ""
     )

@@ -9,6 +9,10 @@ from pathlib import Path
 
 import numpy as np
 
+from dcgan.reading import read_bytes
+
+KINDS, LARGEST = ("png", "jpeg"), 100_000_000
+"""What is embedded, of files of at most so many bytes."""
 JPEG_QUALITIES = (92, 85, 70)
 
 
@@ -24,19 +28,21 @@ def embedded(path: Path, budget: int) -> tuple[str, tuple[int, int]] | None:
 
     As it is if it fits; else as a JPEG, and at last at half the size, a quarter, …, down to one pixel.
     """
-    from PIL import Image, UnidentifiedImageError
+    from PIL import Image
+
+    from dcgan.data.decode import BadImage, open_image
 
     try:
-        if path.stat().st_size > 100_000_000:
-            return None
-        content = path.read_bytes()
-        with Image.open(io.BytesIO(content), formats=("PNG", "JPEG")) as image:
+        content = read_bytes(path, LARGEST)
+        with open_image(content) as image:
             kind, size = str(image.format).lower(), image.size
+            if kind not in KINDS:
+                return None
             if len(content) * 4 / 3 <= budget:
                 return _address(kind, content), size
             image.load()
             smaller = image.convert("L" if image.mode in ("L", "1", "I;16") else "RGB")
-    except (OSError, UnidentifiedImageError, ValueError, Image.DecompressionBombError):
+    except (BadImage, OSError, ValueError, SyntaxError):
         return None
     while True:
         for quality in JPEG_QUALITIES:

@@ -29,7 +29,8 @@ const app = {
   /** A sample by its number, with the present settings. */
   pick(number) { return { seed: this.state.seed, number, label: this.state.label, truncation: this.state.truncation }; },
 
-  favourites() { return memory.get(`favourites.${this.run.name}`, []); },
+  /** Another run of this name may have had other classes. */
+  favourites() { return memory.get(`favourites.${this.run.name}`, []).filter((one) => one.label == null || this.run.class_names.includes(one.label)); },
   keep(picks) { memory.set(`favourites.${this.run.name}`, picks.slice(-200)); document.dispatchEvent(new Event("favourites")); },
   isFavourite(pick) { return this.favourites().some((one) => keyOf(one) === keyOf(pick)); },
   toggleFavourite(pick) {
@@ -58,7 +59,7 @@ const app = {
 
 function show(name) {
   app.panels[app.tab]?.part?.hide?.();
-  app.tab = name in TABS ? name : "draw";
+  app.tab = Object.hasOwn(TABS, name) ? name : "draw";
   for (const tab of $("tabs").children) {
     const chosen = tab.id === `tab-${app.tab}`;
     tab.setAttribute("aria-selected", chosen);
@@ -164,7 +165,7 @@ async function begin() {
     $(`tab-${names[to]}`).focus();
   };
   addEventListener("hashchange", () => { if (location.hash.slice(1) !== app.tab) show(location.hash.slice(1)); });
-  app.tab = location.hash.slice(1) in TABS ? location.hash.slice(1) : "draw";
+  app.tab = Object.hasOwn(TABS, location.hash.slice(1)) ? location.hash.slice(1) : "draw";
   choose(0);
 }
 

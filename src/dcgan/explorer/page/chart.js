@@ -14,9 +14,8 @@ const s = (tag, attributes, text) => {
 export function ticks(low, high, most = 5) {
   const rough = (high - low) / most || 1, power = 10 ** Math.floor(Math.log10(rough));
   const step = [1, 2, 5, 10].map((n) => n * power).find((n) => n >= rough * 0.999);
-  const found = [];
-  for (let i = Math.ceil(low / step - 1e-9); i * step <= high + step * 1e-9; i++) found.push(i * step);
-  return found;
+  const first = Math.ceil(low / step - 1e-9), last = Math.floor(high / step + 1e-9);
+  return Array.from({ length: Math.min(last - first + 1, 3 * most) }, (_, i) => (first + i) * step);
 }
 
 /** At most POINTS means of neighbours, so that a long training is as quick to show as a short one. */

@@ -56,7 +56,7 @@ export function newest(f) {
 }
 
 export function download(blob, name) {
-  const link = h("a", { href: URL.createObjectURL(blob), download: name });
+  const link = h("a", { href: URL.createObjectURL(blob), download: name.replaceAll("/", "-") });
   document.body.append(link);
   link.click();
   link.remove();

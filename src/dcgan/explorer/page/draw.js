@@ -93,7 +93,7 @@ export function open(panel, app) {
     if (mine === round && start < MOST && near()) load();
   }
 
-  const near = () => !panel.closest("[hidden]") && sentinel.getBoundingClientRect().top < innerHeight + 300;
+  const near = () => panel.isConnected && !panel.closest("[hidden]") && sentinel.getBoundingClientRect().top < innerHeight + 300;
   new IntersectionObserver(() => { if (start && start < MOST && near()) load(); }, { rootMargin: "300px" }).observe(sentinel);
 
   function favourites() {
