@@ -219,6 +219,19 @@ def test_yaml_is_laid_over_a_base(tmp_path):
     assert (config.network.width, config.network.size, config.training.n_epochs) == (8, (48, 64), None)
 
 
+def test_a_section_without_lines_and_none_in_words() -> None:
+    config = Config.from_dict({"network": None, "training": {"lr_d": "none", "images": "NULL"}}, Config())
+    assert config == Config().replace(lr_d=None)
+
+
+@pytest.mark.parametrize("setting", [{"width": 64}, {"kernel_size": 5}, {"norm_stats": "batch"}, {"conv_bias": True}])
+def test_what_the_blog_family_would_ignore_is_refused(setting) -> None:
+    config = load_preset("blog")
+    config.check()
+    with pytest.raises(InputError, match=f"{next(iter(setting))}: the blog family has its own"):
+        config.replace(**setting).check()
+
+
 @pytest.mark.parametrize(
     ("values", "texts"),
     [
@@ -227,7 +240,6 @@ def test_yaml_is_laid_over_a_base(tmp_path):
         ({"training": {"widht": 1, "width": 8}}, ["training: unknown key 'widht'", "training: unknown key 'width'"]),
         ({"network": {"widht": 1}}, ["network: unknown key 'widht'; did you mean 'width'?"]),
         ({"network": [1]}, ["network: wants settings below it, not [1]"]),
-        ({"network": None}, ["network: wants settings below it, not None"]),
         ({"preset": 3}, ["preset: 3 is not text"]),
         ({5: 1, None: 2}, ["unknown key 5", "unknown key None"]),
         ({"network": {5: 1}, "data": {None: 1}}, ["network: unknown key 5", "data: unknown key None"]),

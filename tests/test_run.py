@@ -63,7 +63,7 @@ def test_metrics_survive_a_line_cut_short(tmp_path: Path) -> None:
     with (tmp_path / "metrics.jsonl").open("a") as file:
         file.write('{"step": 4, "lo')
     assert [record["step"] for record in run.metrics()] == [1, 2, 3]
-    run.rewind(2)
+    run.rewind(2, 10**9)
     assert (tmp_path / "metrics.jsonl").read_text().splitlines() == ['{"step": 1}', '{"step": 2}']
 
 
@@ -71,7 +71,7 @@ def test_health_is_a_file_of_its_own_that_a_rewind_leaves(tmp_path: Path) -> Non
     run = Run(tmp_path)
     assert run.health() == []
     run.log_health({"step": 7, "symptom": "collapse"})
-    run.rewind(2)
+    run.rewind(2, 10**9)
     assert run.health() == [{"step": 7, "symptom": "collapse"}]
 
 

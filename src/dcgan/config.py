@@ -54,7 +54,7 @@ class NetworkConfig:
     width: int = within(24, "[1, 1024]")
     """Feature maps in the layer next to the image; doubles at each halving of the resolution, up to 8 times."""
     kernel_size: Literal[3, 4, 5] = 4
-    """Kernel of the stride-2 convolutions; the paper has 5, and 4 divides evenly by the stride."""
+    """Kernel of the stride-2 convolutions; the paper has 5, and 4 divides evenly by the stride. Of imagenet32: of G."""
     conv_bias: bool = False
     """Biases in the convolutions; the authors' code has none."""
     norm_stats: Literal["running", "batch"] = "running"
@@ -263,6 +263,8 @@ class Config:
                 hint = f" (it belongs under {FIELDS[section][0]}:)" if section in FIELDS else ""
                 hint = hint or nearest(_key(section), ["preset", *_SECTIONS])
                 problems.append(f"unknown key {brief(section)}{hint}")
+            elif inner is None:  # a section whose lines are all comments
+                continue
             elif not isinstance(inner, Mapping):
                 problems.append(f"{section}: wants settings below it, not {brief(inner)}")
             else:
@@ -332,9 +334,20 @@ def _contradictions(config: Config) -> list[str]:
         problems.append("conditional: the mnist family is class-conditional only (--conditional)")
     if network.family in ("blog", "imagenet32") and network.conditional:
         problems.append(f"conditional: the {network.family} family takes no classes; strided and mnist do")
-    if network.family == "blog" and network.discriminator_norm != "batch":
-        problems.append("discriminator_norm: the blog family has batch norm only; the others have a choice")
+    if network.family == "blog":
+        problems += [
+            f"{name}: the blog family has its own; the others have a choice"
+            for name in _NOT_OF_THE_BLOG
+            if getattr(network, name) != getattr(NetworkConfig, name)
+        ]
     return problems
+
+
+_NOT_OF_THE_BLOG = (
+    *("width", "kernel_size", "conv_bias", "upsampling"),
+    *("norm_stats", "norm_affine", "projection_norm", "discriminator_norm"),
+)
+"""What the blog post's networks are without a choice."""
 
 
 def _size_problems(network: NetworkConfig) -> list[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -72,8 +72,15 @@ class Run:
 
     @property
     def config(self) -> Config:
-        """The settings it was started with."""
+        """The settings it was started with, and those that a resume may change as they were given last."""
         return Config.from_dict(load_yaml(self.path / "config.yaml"), Config())
+
+    def remember(self, config: Config, names: Iterable[str]) -> None:
+        """Have config.yaml say from now on what these settings are."""
+        before = self.config
+        after = before.replace(**{name: config.flat()[name] for name in names})
+        if after != before:
+            write_atomically(self.path / "config.yaml", to_yaml(after.to_dict()).encode())
 
     @property
     def data(self) -> dict[str, Any]:
@@ -159,14 +166,18 @@ class Run:
         """Append one line to sessions.jsonl."""
         append_lines(self.path / "sessions.jsonl", json.dumps(facts, allow_nan=False) + "\n", lasting=True)
 
-    def rewind(self, step: int) -> None:
-        """Forget the lines of metrics.jsonl after `step`: a resume logs them again."""
+    def rewind(self, step: int, images: int) -> None:
+        """Forget what was logged and drawn after `step`, when so many `images` had been shown: it is done again."""
         lines = [
             line.rstrip(b"\n") + b"\n"
             for line, record in self._lines("metrics.jsonl", LARGEST_LOG)
             if record.get("step", step + 1) <= step
         ]
         write_atomically(self.path / "metrics.jsonl", b"".join(lines))
+        for folder, last in (("samples", images), ("images", step)):
+            for path in (self.path / folder).glob("*.png"):
+                if path.stem.isascii() and path.stem.isdecimal() and int(path.stem) > last:
+                    path.unlink()
 
     def save_grid(self, images: np.ndarray, columns: int, shown: int) -> Path:
         """Write samples/<images shown>.png."""

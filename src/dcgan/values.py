@@ -17,7 +17,8 @@ def coerce(value: Any, hint: Any) -> Any:
     """`value` as `hint` wants it: YAML reads 2e-4 as a string, and people write 64 where we store "64"."""
     origin, args = typing.get_origin(hint), typing.get_args(hint)
     if origin in (typing.Union, types.UnionType):
-        return None if value is None else coerce(value, next(a for a in args if a is not type(None)))
+        missing = value is None or (isinstance(value, str) and value.lower() in ("none", "null"))
+        return None if missing else coerce(value, next(a for a in args if a is not type(None)))
     if hint is bool:
         if isinstance(value, bool):
             return value

@@ -102,6 +102,31 @@ def test_the_config_of_a_run_makes_the_same_run(photos: Path, tmp_path: Path) ->
         assert (tmp_path / "a" / name).read_bytes()[-500:] == (tmp_path / "b" / name).read_bytes()[-500:]
 
 
+def test_a_file_lies_over_the_settings_of_a_resumed_run(
+    photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "run"
+    assert main(["train", str(photos), "--images", "16", "--out", str(out), *TINY]) == 0
+    (tmp_path / "longer.yaml").write_text("training: {images: 32}\n")
+    (tmp_path / "other.yaml").write_text("training: {images: 64, lr: 0.5}\n")
+    assert main(["train", "--resume", str(out), "--config", str(tmp_path / "longer.yaml")]) == 0
+    assert dcgan.Run(out).metrics()[-1]["images"] == 32
+    assert main(["train", "--resume", str(out), "--config", str(tmp_path / "other.yaml")]) == 2
+    assert "lr: 0.002 in the run, 0.5 asked for" in capsys.readouterr().err
+    assert main(["train", "--resume", str(out), "--out", str(tmp_path / "copy"), "--images", "64"]) == 2
+    assert "leave --out out" in capsys.readouterr().err
+
+
+def test_the_config_of_a_conditional_run_without_its_classes(tmp_path: Path) -> None:
+    length = ["--images", "16", *TINY]
+    assert main(["train", "digits", "--conditional", "--out", str(tmp_path / "classes"), *length]) == 0
+    file = str(tmp_path / "classes" / "config.yaml")
+    assert (
+        main(["train", "digits", "--config", file, "--no-conditional", "--out", str(tmp_path / "none"), *length]) == 0
+    )
+    assert dcgan.Run(tmp_path / "none").config.network.classes == 0
+
+
 def test_resume_by_command(
     photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -167,7 +192,9 @@ def bad(name: str, tmp_path: Path) -> str:
         (["{pickle.pt}"], "pickle"),
         (["digits", "--preset", "fsat"], "did you mean 'fast'"),
         (["digits", "--widht", "3"], "--width"),
-        (["digits", "--batch-size", "many"], "many"),
+        (["digits", "--batch-size", "many", "--lr", "fast"], "2 problems"),
+        (["digits", "--images", "100,000"], "images: '100,000' is not a whole number"),
+        (["digits", "--classes", "10"], "--classes"),
         (["digits", "--image-size", "0"], "16 and 17"),
         (["digits", "--image-size", "big"], "'big' is not auto"),
         (["digits", "--preset", "blog", "--image-size", "30"], "28 and 32"),

@@ -37,7 +37,7 @@ def test_a_training_that_went_back_is_read_from_the_beginning(tmp_path):
     for step in range(10):
         run.log({"step": step})
     seen = read_log(tmp_path, "", 0)
-    run.rewind(4)
+    run.rewind(4, 10**9)
     for step in range(5, 30):
         run.log({"step": step})
     again = read_log(tmp_path, seen.version, seen.offset)

@@ -17,6 +17,7 @@ from dcgan.errors import TrainingError
 from dcgan.training import checkpoint as checkpoints
 from dcgan.training import health, players, step
 from dcgan.training.optimizer import descend
+from dcgan.training.recorder import Recorder
 from dcgan.training.step import TrainingStep
 from dcgan.training.symptoms import Symptom
 
@@ -234,6 +235,23 @@ def test_going_back_halves_the_rates_changes_the_noise_and_forgets_what_came_aft
     }
 
 
+def test_what_was_drawn_in_the_time_undone_is_gone(
+    train: Callable[..., dcgan.Run], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failing(severe(sound=10), 30, monkeypatch)
+    back, there = Recorder._go_back, list[list[int]]()
+
+    def went_back(self: Recorder, failure: Symptom) -> None:
+        for undone in (False, True):
+            if undone:
+                back(self, failure)
+            there.append(sorted(int(path.stem) for path in (self.run.path / "samples").glob("*.png")))
+
+    monkeypatch.setattr(Recorder, "_go_back", went_back)
+    train(40)
+    assert there == [[80, 160, 240], [80]]
+
+
 def watch(method: Callable[..., Any], look: Callable[..., None]) -> Callable[..., Any]:
     def watched(*arguments: Any) -> Any:
         look(*arguments)
@@ -414,8 +432,8 @@ HEALTHY: list[dict[str, Any]] = [
 @pytest.mark.parametrize("settings", HEALTHY, ids=str)
 def test_no_false_alarm(tmp_path: Path, tiny: dict[str, Any], settings: dict[str, Any]) -> None:
     """Short ones, looked at all the time; docs/training.md has longer ones."""
-    if settings.get("preset") == "paper-mnist":
-        del tiny["image_size"]
+    for name in {"paper-mnist": ["image_size"], "blog": ["width"]}.get(settings.get("preset", ""), []):
+        del tiny[name]
     run = dcgan.train("digits", out=tmp_path / "run", images=8 * 40, **(OFTEN | tiny | settings))
     assert run.health() == []
     looks = [record for record in run.metrics() if "diversity" in record]

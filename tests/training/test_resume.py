@@ -16,8 +16,10 @@ from safetensors.torch import load_file
 
 import dcgan
 from dcgan.errors import InputError
+from dcgan.files import to_yaml
 from dcgan.training import checkpoint as checkpoints
 from dcgan.training.checkpoint import Checkpoint
+from dcgan.training.step import TrainingStep
 
 RECIPES: list[dict[str, Any]] = [
     {},
@@ -109,6 +111,79 @@ def test_a_finished_run_goes_on_only_with_a_greater_length(
     assert snapshot(copy) == before
     longer = dcgan.train(resume=copy, images=200, quiet=True)
     assert [record["step"] for record in longer.metrics()] == [5, 10, 15, 20, 25]
+
+
+def test_the_length_of_a_resume_is_remembered_and_what_is_of_the_machine_is_not(
+    finished: dcgan.Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(finished.path, copy)
+    stop_after(5, monkeypatch)
+    with pytest.raises(KeyboardInterrupt):
+        dcgan.train(resume=copy, images=400, checkpoint_interval=7, device="auto", workers=3, quiet=True)
+    monkeypatch.undo()
+    run = dcgan.train(resume=copy, quiet=True)  # what the interrupted one has said to do
+    assert run.metrics()[-1]["images"] == 400
+    settings = run.config.flat()
+    assert {name: settings[name] for name in ("images", "checkpoint_interval", "device", "workers")} == {
+        "images": 400,
+        "checkpoint_interval": 7,
+        "device": "cpu",
+        "workers": 0,
+    }
+
+
+def test_settings_changed_in_the_file_are_refused(finished: dcgan.Run, tmp_path: Path) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(finished.path, copy)
+    changed = finished.config.replace(loss="hinge", lr=0.5, log_interval=7).to_dict()
+    (copy / "config.yaml").write_text(to_yaml(changed))
+    with pytest.raises(InputError, match=r"its config\.yaml is not what it was trained with") as refusal:
+        dcgan.train(resume=copy, images=400, quiet=True)
+    assert "loss: least-squares in the run, hinge asked for" in str(refusal.value)
+    assert "lr: 0.002 in the run, 0.5 asked for" in str(refusal.value)
+
+
+def test_rates_that_jump_with_the_length_are_said(
+    photos: Path, tmp_path: Path, tiny: dict[str, Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = dcgan.train(photos, out=tmp_path / "run", images=80, lr_decay="linear", lr_decay_start=0.5, **tiny)
+    dcgan.train(resume=run.path, images=100)
+    assert "the learning rates go on at 0.4 of --lr; they were at 0" in capsys.readouterr().out
+
+
+def test_grids_of_a_time_that_is_done_again_are_gone(
+    finished: dcgan.Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(finished.path, copy)
+    checkpoints.saved(copy / "checkpoints")[-1].unlink()  # the one of the end
+    (copy / "samples" / "mine.png").write_bytes(b"")
+    stop_after(1, monkeypatch)
+    with pytest.raises(KeyboardInterrupt):
+        dcgan.train(resume=copy, quiet=True)
+    assert sorted(path.stem for path in (copy / "samples").glob("*.png")) == [
+        *("0000000064", "0000000128", "0000000152", "mine")
+    ]
+
+
+def test_a_resume_writes_into_its_own_folder_only(finished: dcgan.Run, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"goes on in .* itself; leave --out out"):
+        dcgan.train(resume=finished.path, out=tmp_path / "elsewhere", images=1000, quiet=True)
+    assert dcgan.train(resume=finished.path, out=finished.path, quiet=True).path == finished.path
+
+
+def stop_after(steps: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have the training interrupted, as by Ctrl-C, after so many steps of its session."""
+    call, left = TrainingStep.__call__, [steps]
+
+    def step(self: TrainingStep, batches: Any) -> int:
+        left[0] -= 1
+        if not left[0]:
+            signal.raise_signal(signal.SIGINT)
+        return call(self, batches)
+
+    monkeypatch.setattr(TrainingStep, "__call__", step)
 
 
 def test_other_settings_are_refused_and_listed(finished: dcgan.Run, tmp_path: Path) -> None:

@@ -73,6 +73,38 @@ def test_a_resume_knows_the_best_before(photos: Path, tiny: dict[str, Any], tmp_
     assert dcgan.Generator.from_pretrained(run.path / "best").info.trained["images"] == 8 * best
 
 
+def test_the_best_is_the_best_of_what_is_measured(
+    photos: Path, tiny: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    value = [1.0]
+    monkeypatch.setattr(Measure, "__call__", lambda self, _: dict.fromkeys(("fid", "kid")[:1], value[0]))
+    options = {**tiny, **WITH_FID, **EVERY_FOUR}
+
+    def best(images: int, value_now: float, **settings: Any) -> int:
+        """Images of the best after training until so many, all that is measured being this."""
+        value[0] = value_now
+        if images == 64:
+            dcgan.train(photos, out=tmp_path / "run", **(options | {"images": images}))
+        else:
+            dcgan.train(resume=tmp_path / "run", images=images, quiet=True, **settings)
+        return dcgan.Generator.from_pretrained(tmp_path / "run" / "best").info.trained["images"]
+
+    assert best(64, 1.0) == 32
+    assert best(96, 2.0) == 32
+    assert best(128, 0.5, metrics="") == 32
+    assert best(160, 0.9) == 32  # metrics are off, as a run remembers
+    assert best(192, 0.9, metrics="fid") == 192  # with the best of fid, 1.0, carried on
+    assert best(224, 5.0, metrics="fid", metric_samples=40) == 224  # another measure
+    assert best(256, 6.0) == 224
+
+
+def test_what_was_measured_is_logged_whenever_it_was(photos: Path, tiny: dict[str, Any], tmp_path: Path) -> None:
+    run = dcgan.train(photos, out=tmp_path / "run", images=80, metric_interval=4, **tiny, **WITH_FID)
+    assert list(measured(run)) == [4, 8, 10]
+    exact = dcgan.train(photos, out=tmp_path / "exact", images=64, metric_interval=8, **tiny, **WITH_FID)
+    assert list(measured(exact)) == [8]
+
+
 @pytest.mark.parametrize(
     ("metrics", "said"), [("fdi", "did you mean 'fid'"), ("1nn", "there is no '1nn'"), (",", "none")]
 )

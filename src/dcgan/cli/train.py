@@ -17,7 +17,7 @@ from dcgan.files import load_yaml
 from dcgan.presets import PRESETS, load_preset
 from dcgan.progress import Display
 from dcgan.run import Run
-from dcgan.training import resume_run, start_run
+from dcgan.training import require_own_folder, resume_run, start_run
 
 # The blog post's own names for some settings.
 ALIASES = {"image_size": "--img-size", "beta1": "--b1", "beta2": "--b2", "workers": "--n-cpu"}
@@ -28,7 +28,7 @@ def run(arguments: Sequence[str]) -> int:
     arguments = _without_dummy(arguments)
     head = _peek(arguments)
     resumed = Run.open(head.resume) if head.resume else None
-    base = resumed.config if resumed else _starting_point(head.preset, head.config)
+    base = _laid_over(resumed.config, head.config) if resumed else _starting_point(head.preset, head.config)
     parsed: Any = tyro.cli(
         _options(base),
         prog="dcgan train",
@@ -40,6 +40,7 @@ def run(arguments: Sequence[str]) -> int:
     display = Display(quiet=not distributed.is_main())
     try:
         if resumed:
+            require_own_folder(resumed, parsed.out)
             trained = resume_run(resumed, dataclasses.replace(config, preset=head.preset or config.preset), display)
         else:
             trained = start_run(config, parsed.out, display)
@@ -50,7 +51,10 @@ def run(arguments: Sequence[str]) -> int:
         display.say(f"stopped and saved; go on with\n  dcgan train --resume {stopped}")
         return INTERRUPTED
     grids = sorted((trained.path / "samples").glob("*.png"))
-    display.say(f"done; the last grid is {grids[-1]}, and progress.gif beside it shows how it came about")
+    animated = (
+        ", and progress.gif beside it shows how it came about" if (grids[-1].parent / "progress.gif").exists() else ""
+    )
+    display.say(f"done; the last grid is {grids[-1]}{animated}")
     display.say(f"next:\n  dcgan sample {trained} -n 25 --out drawn.png\n  dcgan train --resume {trained} --minutes M")
     return DONE
 
@@ -85,6 +89,10 @@ def _starting_point(preset: str | None, file: str | None) -> Config:
     return Config.from_dict(values | {"preset": name}, load_preset(name))
 
 
+def _laid_over(config: Config, file: str | None) -> Config:
+    return Config.from_dict(load_yaml(Path(file)), config) if file else config
+
+
 def _options(base: Config) -> Any:
     """The command's options as a dataclass, made from the settings so that nothing is said twice."""
     sections = []
@@ -96,7 +104,9 @@ def _options(base: Config) -> Any:
             annotation = tyro.conf.arg(
                 help=_help(item), aliases=[ALIASES[item.name]] if item.name in ALIASES else None, metavar=_metavar(hint)
             )
-            if item.name == "data":
+            if _metavar(hint):  # numbers and text: `Config.replace` reads them, as it reads a file's
+                hint, default = str, "none" if default is None else str(default)
+            if item.name in ("data", "classes"):  # DATA says both
                 hint = Annotated[hint, tyro.conf.Suppress]
             fields.append((item.name, Annotated[hint, annotation], dataclasses.field(default=default)))
         made: Any = dataclasses.make_dataclass(section.capitalize(), fields, frozen=True)
@@ -133,6 +143,6 @@ def _merge(base: Config, options: Any) -> Config:
     flat = {name: getattr(getattr(options, section), name) for name, (section, _) in FIELDS.items()}
     given = {name: flat.pop(name) for name in LENGTHS}
     flat["data"] = options.DATA or base.data.data
-    if any(value is not None for value in given.values()):
+    if any(value != "none" for value in given.values()):
         flat |= given
     return base.replace(**flat)

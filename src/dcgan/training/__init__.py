@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dcgan import distributed
 from dcgan.config import LENGTHS, Config
@@ -17,6 +17,9 @@ from dcgan.locks import sole_user
 from dcgan.presets import DEFAULT_MINUTES, load_preset
 from dcgan.progress import Display
 from dcgan.run import Run, default_path, is_free
+
+if TYPE_CHECKING:
+    from dcgan.training.checkpoint import Checkpoint
 
 
 def train(
@@ -35,14 +38,16 @@ def train(
     `dcgan.config` by name, such as `minutes=10` or `image_size=64`. out: the new run directory, by default one
     under runs/. quiet: show no progress.
     resume: go on with this run instead; of the settings only its length, and what changes nothing of what
-    is learnt, may be given. Raises InputError for wrong input before anything is written, and KeyboardInterrupt
-    once everything is saved when interrupted. A script that torchrun starts trains with all its processes.
+    is learnt, may be given, and the run remembers them. Raises InputError for wrong input before anything is written,
+    and KeyboardInterrupt once everything is saved when interrupted. A script that torchrun starts trains with all its
+    processes.
     """
     display = Display(quiet=quiet or not distributed.is_main())
     if data is not None:
         settings["data"] = str(data)
     if resume is not None:
         run = Run.open(resume)
+        require_own_folder(run, out)
         config = run.config.replace(**settings)
         return resume_run(run, dataclasses.replace(config, preset=preset or config.preset), display)
     return start_run(load_preset(preset or "fast").replace(**settings), Path(out) if out else None, display)
@@ -90,7 +95,7 @@ def resume_run(run: Run, config: Config, display: Display) -> Run:
 def _resume_run(run: Run, config: Config, display: Display) -> Run:
     from dcgan.training.checkpoint import newest_for_all
     from dcgan.training.loop import Length, fit
-    from dcgan.training.prepare import located, prepare, settings_that_differ
+    from dcgan.training.prepare import FREE_ON_RESUME, OF_THE_MACHINE, located, prepare, settings_that_differ
 
     if "key" not in run.data:
         raise InputError(f"{run}: its networks were imported, without what a training needs to go on; start a new run")
@@ -98,16 +103,13 @@ def _resume_run(run: Run, config: Config, display: Display) -> Run:
     config = config.replace(data=located(config.data.data))
     if all(getattr(config.training, name) is None for name in LENGTHS):
         config = config.replace(**{name: getattr(before.training, name) for name in LENGTHS})
-    differences = settings_that_differ(before, config)
-    if differences:
-        raise InputError(
-            f"{run}: cannot be resumed with other settings:\n"
-            + "\n".join(f"  - {difference}" for difference in differences)
-            + "\nLeave them out, or start a new run."
-        )
+    _require_same(settings_that_differ(before, config), f"{run}: cannot be resumed with other settings")
     checkpoint, problems = newest_for_all(run.checkpoints)
     for problem in problems:
         display.warn(f"{problem}; going back to the checkpoint before")
+    if checkpoint:  # where the data is may have been corrected by hand: its images are compared below
+        trained = Config.from_dict(checkpoint.settings, config).replace(data=config.data.data)
+        _require_same(settings_that_differ(trained, config), f"{run}: its config.yaml is not what it was trained with")
     config, pack, _ = prepare(config, display, run.data.get("left_out"), resumed=True)
     if pack.key != run.data.get("key"):
         raise InputError(f"{run}: the images of {config.data.data} are not those it was trained on; start a new run")
@@ -117,10 +119,39 @@ def _resume_run(run: Run, config: Config, display: Display) -> Run:
         return run
     where = f"step {checkpoint.position.step:,}" if checkpoint else "the beginning (there is no checkpoint yet)"
     display.say(f"resuming {run} from {where}")
-    if checkpoint is None and distributed.is_main():
-        run.rewind(0)
+    if distributed.is_main():
+        if checkpoint is None:
+            run.rewind(0, 0)
+        else:
+            _tell_of_rates(config, checkpoint, pack.total, display)
+        run.remember(config, FREE_ON_RESUME - OF_THE_MACHINE)
+    distributed.barrier()
     fit(config, run, pack, display, checkpoint)
     return run
+
+
+def require_own_folder(run: Run, out: str | Path | None) -> None:
+    """Raise InputError if a resume is asked to write anywhere but into the run itself."""
+    if out is not None and Path(out).resolve() != run.path.resolve():
+        raise InputError(f"out: a resume goes on in {run} itself; leave --out out, or copy the run and resume the copy")
+
+
+def _require_same(differences: list[str], problem: str) -> None:
+    if differences:
+        listed = "\n".join(f"  - {difference}" for difference in differences)
+        raise InputError(f"{problem}:\n{listed}\nLeave them as they were, or start a new run.")
+
+
+def _tell_of_rates(config: Config, checkpoint: Checkpoint, images: int, display: Display) -> None:
+    """Falling rates fall over the whole length: with another one they jump."""
+    from dcgan.training.loop import Length, rate_factor
+
+    settings = (Config.from_dict(checkpoint.settings, config).training, config.training)
+    then, now = (rate_factor(each, Length(each, images).share(checkpoint.position)) for each in settings)
+    if abs(then - now) > 0.01:
+        display.warn(
+            f"lr_decay: over the new length the learning rates go on at {now:.2g} of --lr; they were at {then:.2g}"
+        )
 
 
 def _is_complete(run: Run, images: int) -> bool:

@@ -64,8 +64,12 @@ def prepare(config: Config, display: Display, left_out: Sequence[int] | None = N
 
 
 def _require_even_shares(config: Config) -> None:
-    """Several processes have as many images of a batch each."""
+    """Several processes have as many images of a batch each, and batch norm compares images."""
     size, world = config.training.batch_size, distributed.world()
+    if world > 1 and size < 2 * world and not config.training.sync_batchnorm:
+        raise InputError(
+            f"batch_size: {world} processes want 2 images each without --sync-batchnorm, not {size} in all"
+        )
     if size % world:
         low = size // world * world
         near = f"{low} and {low + world} do" if low else f"{world} does"
@@ -83,13 +87,10 @@ def _prepared(config: Config, display: Display, resumed: bool) -> Prepared:
     source = streamed.sample() if streamed else source
     if config.network.image_size == "auto" or config.network.channels == "auto":
         config = _settle(config, inspect(source))
-    if config.network.conditional:
-        if not source.class_names:
-            raise InputError(
-                f"conditional: {printable(source.name)} has no class labels (one folder a class gives some)"
-            )
-        config = config.replace(classes=len(source.class_names))
-    config = config.replace(data=located(config.data.data) or source.name)
+    if config.network.conditional and not source.class_names:
+        raise InputError(f"conditional: {printable(source.name)} has no class labels (one folder a class gives some)")
+    classes = len(source.class_names) if config.network.conditional else 0
+    config = config.replace(classes=classes, data=located(config.data.data) or source.name)
     config.check()
     packed = pack(
         source,
@@ -176,13 +177,16 @@ def settings_that_differ(old: Config, new: Config) -> list[str]:
     return preset + [f"{name}: {before[name]} in the run, {after[name]} asked for" for name in changed]
 
 
-FREE_ON_RESUME = {
+OF_THE_MACHINE = {"data_root", "workers", "max_skipped", "device", "micro_batch"}
+"""Settings that hold for the session that they are given to; what a checkpoint needs of them it has.
+
+Of a micro-batch it holds but for batch norm's view that nothing learnt is changed; where a training has run out of
+memory, it is how to go on.
+"""
+FREE_ON_RESUME = OF_THE_MACHINE | {
     *("images", "n_epochs", "minutes"),
-    *("data_root", "workers", "max_skipped", "keep_checkpoints", "checkpoint_interval", "tensorboard"),
-    *("device", "micro_batch"),
+    *("keep_checkpoints", "checkpoint_interval", "tensorboard"),
     *("health", "health_limit", "metrics", "metric_interval", "metric_samples", "extractor"),
 }
-"""Settings that say how long, where and how safely to train, and change nothing of what is learnt at a step.
-
-Of a micro-batch that holds but for batch norm's view; where a training has run out of memory, it is how to go on.
-"""
+"""Settings that a resume may change: how long, where and how safely to train. Nothing learnt at a step follows from
+them, but that falling learning rates fall over the length."""

@@ -20,7 +20,7 @@ from dcgan.errors import InputError, TrainingError, printable
 from dcgan.files import DISK_FULL
 from dcgan.pretrained import Discriminator, Generator, ModelInfo
 from dcgan.progress import Display, Position
-from dcgan.reading import is_integer, is_number
+from dcgan.reading import is_integer
 from dcgan.run import Run
 from dcgan.training.checkpoint import Checkpoint, newest_for_all, saved
 from dcgan.training.health import NEW, Health
@@ -54,6 +54,7 @@ class Recorder:
         self.health = Health(config.training, weights, run, display)
         self.looks, self._seen = Looks(config, step, pack), dict[str, float]()
         self.scoring = Scoring(config, run, pack, display) if config.training.metrics else None
+        self._best: Any = None  # of the checkpoint, to be handed on where nothing is measured
         self._trained = {"preset": config.preset, "data": pack.source, "dcgan": dcgan.__version__}
         self._class_names = pack.class_names if config.network.conditional else ()
         self._rows, self._columns = _grid_shape(config.network)
@@ -139,7 +140,7 @@ class Recorder:
                         self._seen |= self.looks()
                 if measuring and self.scoring:
                     self._measure(self.scoring)
-                gone_back = logging and self._treat(self.log())
+                gone_back = (logging or (measuring and self.scoring)) and self._treat(self.log())
                 if saving and not gone_back:
                     self.save()
         rate = self._rate or self.position.images / max(self.position.seconds, 1e-9)  # until there is a log line
@@ -211,7 +212,8 @@ class Recorder:
             self.save()
             if self.scoring and not stopped and self.position.step % self.config.training.metric_interval:
                 self._measure(self.scoring)
-                self.log()
+            if not stopped and (self._seen or self.position.step > self._logged.step):
+                self.log()  # after the checkpoint, so that a longer training goes on with the means of its window
             self.sample()
             if self.writes:
                 self.run.save_animation()
@@ -226,8 +228,7 @@ class Recorder:
 
     def _checkpoint(self, tensors: dict[str, torch.Tensor]) -> Checkpoint:
         counters = self.step.counters() | {"health": self.health.state(), "seen": self._seen}
-        if self.scoring:
-            counters["best"] = self.scoring.best
+        counters["best"] = self.scoring.kept if self.scoring else self._best
         return Checkpoint(self.position, self.batches.state(), counters, tensors, self.config.to_dict())
 
     def _generator(self) -> Generator:
@@ -249,7 +250,8 @@ class Recorder:
         self.position.step, self.position.images, self.position.seconds = then.step, then.images, then.seconds
         self._logged = Position(then.step, then.images, then.seconds)
         if self.writes:
-            self.run.rewind(then.step)
+            self.run.rewind(then.step, then.images)
+            self.display.last_grid = None
 
     def _restore(self, checkpoint: Checkpoint) -> None:
         counters = checkpoint.counters
@@ -266,9 +268,9 @@ class Recorder:
         self.looks.restore(checkpoint.tensors)
         self.health.restore(counters["health"])
         self._seen = dict(counters["seen"])
+        self._best = counters.get("best")
         if self.scoring and self.scoring.best is None:  # what has gone back keeps its best
-            best = counters.get("best")
-            self.scoring.best = best if is_number(best) else None
+            self.scoring.remember(self._best)
 
     def _diverged(self, values: dict[str, float]) -> Symptom:
         wrong = ", ".join(f"{name} is {value}" for name, value in values.items() if not math.isfinite(value))

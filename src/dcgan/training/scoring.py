@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from dcgan import distributed
 from dcgan.config import Config
 from dcgan.data.pack import Pack
 from dcgan.progress import Display
+from dcgan.reading import is_number
 from dcgan.run import Run
 from dcgan.training.checkpoint import Checkpoint
 
@@ -57,6 +58,20 @@ class Scoring:
             return False
         self.best = value
         return True
+
+    @property
+    def kept(self) -> list[Any] | None:
+        """The best so far, and what it is the best of: the metric, whose features, of how many drawings."""
+        return None if self.best is None else [*self._kind(), self.best]
+
+    def remember(self, kept: Any) -> None:
+        """Go on from the best that a checkpoint has, if it is of what is measured now."""
+        if isinstance(kept, list) and kept[:-1] == self._kind() and is_number(kept[-1]):
+            self.best = kept[-1]
+
+    def _kind(self) -> list[Any]:
+        settings = self.config.training
+        return [self.measure.metrics[0], settings.extractor, settings.metric_samples]
 
     def keep(self, checkpoint: Checkpoint, generator: Generator, discriminator: Discriminator) -> None:
         """Put the present state in RUN/best, which is a run directory itself: it can be drawn from and resumed."""
