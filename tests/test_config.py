@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from dcgan.config import FIELDS, Config, documentation
+from dcgan.config import FIELDS, Config, check_all_apply, documentation
 from dcgan.errors import InputError
 from dcgan.files import load_yaml, to_yaml
 from dcgan.presets import PRESETS, load_preset
@@ -227,9 +227,9 @@ def test_a_section_without_lines_and_none_in_words() -> None:
 @pytest.mark.parametrize("setting", [{"width": 64}, {"kernel_size": 5}, {"norm_stats": "batch"}, {"conv_bias": True}])
 def test_what_the_blog_family_would_ignore_is_refused(setting) -> None:
     config = load_preset("blog")
-    config.check()
+    check_all_apply(config.network)
     with pytest.raises(InputError, match=f"{next(iter(setting))}: the blog family has its own"):
-        config.replace(**setting).check()
+        check_all_apply(config.replace(**setting).network)
 
 
 @pytest.mark.parametrize(

@@ -334,19 +334,23 @@ def _contradictions(config: Config) -> list[str]:
         problems.append("conditional: the mnist family is class-conditional only (--conditional)")
     if network.family in ("blog", "imagenet32") and network.conditional:
         problems.append(f"conditional: the {network.family} family takes no classes; strided and mnist do")
-    if network.family == "blog":
-        problems += [
-            f"{name}: the blog family has its own; the others have a choice"
-            for name in _NOT_OF_THE_BLOG
-            if getattr(network, name) != getattr(NetworkConfig, name)
-        ]
+    if network.family == "blog" and network.discriminator_norm != "batch":
+        problems.append("discriminator_norm: the blog family has batch norm only; the others have a choice")
     return problems
 
 
-_NOT_OF_THE_BLOG = (
-    *("width", "kernel_size", "conv_bias", "upsampling"),
-    *("norm_stats", "norm_affine", "projection_norm", "discriminator_norm"),
-)
+def check_all_apply(network: NetworkConfig) -> None:
+    """Raise InputError for settings that the family would ignore; to be asked before a training begins."""
+    ignored = [
+        f"{name}: the blog family has its own; the others have a choice"
+        for name in _NOT_OF_THE_BLOG
+        if network.family == "blog" and getattr(network, name) != getattr(NetworkConfig, name)
+    ]
+    if ignored:
+        raise InputError(listing(ignored))
+
+
+_NOT_OF_THE_BLOG = ("width", "kernel_size", "conv_bias", "upsampling", "norm_stats", "norm_affine", "projection_norm")
 """What the blog post's networks are without a choice."""
 
 

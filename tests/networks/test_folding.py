@@ -65,6 +65,7 @@ def test_ready_to_draw_is_the_same_function(preset, transposed):
     """In float32 only the convolution to the image is changed, and in bfloat16 all that are transposed."""
     classes = {"classes": 3} if preset == "paper-mnist" else {}
     size = 28 if preset == "paper-mnist" else 32
+    torch.manual_seed(0)
     config = load_preset(preset).replace(image_size=size, channels=1, width=8, latent_dim=8, **classes).network
     network = shaken(build_generator(config)).float().eval()
     z, labels = noise(64, 8).float(), torch.arange(64) % 3 if config.classes else None
@@ -72,7 +73,7 @@ def test_ready_to_draw_is_the_same_function(preset, transposed):
     ready, rounded = ready_to_draw(network, torch.float32), ready_to_draw(network, torch.bfloat16)
     for drawer, left in ((ready, transposed), (rounded, 0)):
         assert sum(isinstance(module, nn.ConvTranspose2d) for module in drawer.modules()) == left
-    torch.testing.assert_close(ready(z, labels), wanted, atol=1e-5, rtol=1e-4)
+    torch.testing.assert_close(ready(z, labels), wanted, atol=5e-5, rtol=1e-4)
     with torch.inference_mode():
         drawn = rounded(z.bfloat16(), labels)
     assert drawn.dtype == torch.bfloat16

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dcgan import distributed
-from dcgan.config import LENGTHS, Config
+from dcgan.config import LENGTHS, Config, check_all_apply
 from dcgan.errors import InputError, printable
 from dcgan.files import remove_partial
 from dcgan.locks import sole_user
@@ -60,6 +60,7 @@ def start_run(config: Config, out: Path | None, display: Display) -> Run:
     """
     config = _with_length(config)
     config.check()
+    check_all_apply(config.network)
     with distributed.joined(config.training.device):
         begun = _begun(config, out)
         return resume_run(begun, begun.config, display) if begun else _start_run(config, out, display)
