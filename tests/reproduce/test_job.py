@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,9 @@ from dcgan.cli import main
 from dcgan.config import FIELDS
 from dcgan.errors import InputError
 from dcgan.files import read_tensors
-from dcgan.presets import load_preset
-from dcgan.reproduce import NAMES, find_experiment
+from dcgan.presets import PRESETS, load_preset
+from dcgan.reproduce import NAMES, figure4, find_experiment
+from dcgan.reproduce.experiment import Plan
 from dcgan.training import loop
 from tests.evaluation.conftest import write_photos
 from tests.reproduce.conftest import TINY, done
@@ -146,6 +148,19 @@ def test_goes_on_after_an_interruption(photos: Path, tmp_path: Path, monkeypatch
     assert count == 10
     done("figure4", tmp_path / "out", **options | {"images": 96})  # a longer one goes on as well
     assert count == 12
+
+
+def test_what_minutes_cut_short_goes_on_to_the_preset_s_own_length(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(PRESETS, "paper", PRESETS["paper"] | {"n_epochs": 2})
+    plans = {"small": Plan("paper", {}, {"points": 2, "steps": 2})}
+    monkeypatch.setattr(figure4, "EXPERIMENT", replace(figure4.EXPERIMENT, plans=plans))
+    options: dict[str, Any] = {"data": photos, "images": None}
+    short = done("figure4", tmp_path / "out", **options, minutes=1e-6)
+    assert short.outcome.notes[1] == "shorter than planned: run was shown 8 of 80 real images"
+    whole = done("figure4", tmp_path / "out", **options)
+    assert (whole.outcome.protocol["images shown"], len(whole.outcome.notes)) == (80, 1)
 
 
 def test_the_command(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

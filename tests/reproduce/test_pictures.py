@@ -102,7 +102,7 @@ def test_a_turn_vector_arrives(photos: Path, tmp_path: Path) -> None:
     assert [row["value"] for row in written["rows"]] == measured["shares"]
     assert measured["steps"] == [-1, -0.5, 0, 0.5, 1]
     assert np.asarray(Image.open(tmp_path / "out" / "figure8.png")).shape == (8 * 18 + 2, 5 * 18 + 2, 3)
-    assert "from bright to dark" in written["notes"][1]
+    assert "from bright to dark" in written["notes"][2]
 
 
 def test_a_run_that_was_given(photos: Path, tmp_path: Path) -> None:
@@ -135,7 +135,7 @@ def test_forgetting_a_region(photos: Path, tmp_path: Path, few_steps: None) -> N
     drawn = dcgan.Generator.from_pretrained(tmp_path / "out" / "run").sample(1 + max(measured["shown"]), seed=1)
     assert len(measured["shown"]) == 6
     assert np.array_equal(sheet[2:18, 2:18], drawn[measured["shown"][0]])
-    assert written["notes"][1].startswith("stand-in: what is forgotten is found by a rule")
+    assert written["notes"][2].startswith("stand-in: what is forgotten is found by a rule")
 
 
 @pytest.mark.parametrize(

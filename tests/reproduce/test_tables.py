@@ -42,7 +42,13 @@ def test_nearest_neighbours_of_conditional_drawings(both: Path, tmp_path: Path) 
     assert [row["value"] for row in written["rows"][:2]] == pytest.approx(values)
     assert written["rows"][2]["value"] == pytest.approx(wrong(train.images, train.labels, test.images, test.labels))
     assert written["rows"][0]["what"] == "1-NN test error, 1,000 drawings"
-    assert written["rows"][2]["paper"] == "3.1 %"
+    assert written["rows"][2]["paper"] == ""  # the paper's are 50,000
+    folder = both / "train"
+    assert written["notes"] == [
+        f"stand-in: folder {folder}: 60 images in 2 classes, in place of the paper's MNIST",
+        "shorter than planned: run was shown 64 of 1,400,000 real images",
+        f"stand-in: classified is {folder}; the paper's figures are of MNIST and do not compare with these",
+    ]
     assert written["protocol"]["labels"] == "the class asked for"
 
 
@@ -51,11 +57,30 @@ def test_the_paper_is_beside_its_own_numbers_of_drawings(
 ) -> None:
     """A generator without classes is labelled by a classifier, and the output says so."""
     assert table3.PAPER == {50_000: "2.98 %", 10_000_000: "1.48 %"}
+    assert table3.REAL == {50_000: "3.1 %"}
     monkeypatch.setattr(table3, "PAPER", {1000: "2.98 %"})
+    monkeypatch.setattr(table3, "REAL", {60: "3.1 %"})
     run = dcgan.train(both / "train", out=tmp_path / "mine", images=16, quiet=True, **TINY)
     written = record(done("table3", tmp_path / "out", data=both, run=run.path, numbers={"samples": 1100}))
     assert [row["paper"] for row in written["rows"]] == ["2.98 %", "", "3.1 %"]
     assert any("a classifier of the real images labelled its drawings" in note for note in written["notes"])
+
+
+def test_what_a_digits_run_classifies_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only MNIST is what the paper classifies, and only of its 60,000 training digits the paper took 50,000."""
+    monkeypatch.setenv("DCGAN_DATA", str(tmp_path / "data"))
+    for name in ("mnist", "fashion-mnist"):
+        write_idx(tmp_path / "data" / name, 0)
+    tiny = {**TINY, "image_size": 28, "channels": 3, "conditional": True}
+    run = dcgan.train("mnist", out=tmp_path / "run", images=16, quiet=True, **tiny).path
+    own, other = (
+        record(done("table3", tmp_path / str(data), run=run, data=data, numbers={"samples": 40}))["notes"]
+        for data in (None, "fashion-mnist")
+    )
+    assert own == []
+    assert other == [
+        "stand-in: classified is fashion-mnist; the paper's figures are of MNIST and do not compare with these"
+    ]
 
 
 def test_a_probe_by_all_labels_and_by_few(both: Path, tmp_path: Path) -> None:
@@ -88,6 +113,9 @@ def test_a_probe_by_all_labels_and_by_few(both: Path, tmp_path: Path) -> None:
     assert "single draws ±" in written["rows"][3]["ours"]
     assert "single draws ±" not in written["rows"][0]["ours"]
     assert "in place of the paper's ImageNet-1k" in written["notes"][0]
+    assert written["notes"][2].startswith(
+        f"stand-in: classified is {both / 'train'}; the paper's figures are of CIFAR-10"
+    )
     assert "40 images in 2 classes" in written["protocol"]["classified"]
     svms = [written["protocol"][which] for which in ("svm", "prepared")]
     assert svms == [probe["protocol"]["svm"] for probe in (probes[0], probes[2])]
@@ -109,7 +137,7 @@ def test_few_labels_beside_a_supervised_network(both: Path, tmp_path: Path, monk
     told = written["measured"]["train"]["rows"]
     assert [row["features"] for row in told] == ["D", "random D", "pixels", "supervised"]
     assert [row["value"] for row in written["rows"][:4]] == pytest.approx([np.mean(row["errors"]) for row in told])
-    assert "do not compare" in written["notes"][1]
+    assert written["notes"][2].endswith("the paper's figures are of SVHN and do not compare with these")
     assert written["protocol"]["random search"] == "2 trials"
 
 
@@ -122,6 +150,7 @@ def test_without_svhn_two_sets_of_digits_stand_in(tmp_path: Path, monkeypatch: p
     options: dict[str, Any] = {"numbers": {"labels": 20, "draws": 2, "trials": 1}, "image_size": 28}
     written = record(done("table2", tmp_path / "out", **options))
     assert [note.split("/")[-2] for note in written["notes"][:2]] == ["mnist", "fashion-mnist"]
+    assert "classified is mnist, fashion-mnist; the paper's figures are of SVHN" in written["notes"][-1]
     assert written["rows"][4]["what"].startswith("fashion-mnist: D's features (")
     weights = tmp_path / "out" / "run-fashion-mnist" / "generator.safetensors"
     before = weights.stat().st_mtime_ns

@@ -74,6 +74,8 @@ class Experiment:
     plans: Mapping[str, Plan]
     """One a scale."""
     measure: Callable[[Job], Outcome]
+    classified: tuple[str, str] | None = None
+    """What the paper classifies, if anything: the name of the data set, and it in words."""
     options: tuple[str, ...] = ()
     """Which of `Job.options` it has a use for."""
 

@@ -30,7 +30,7 @@ def samples(job: Job, epochs: int) -> Outcome:
         ),
         pictures={f"Samples 0 to {len(drawn) - 1} of seed {job.seed}": grid(drawn)},
         notes=(
-            *job.stand_in_notes(run),
+            *job.notes(run),
             "a pass over a smaller set is fewer steps; what counts is the number of real images shown",
         ),
         protocol=job.protocol(run, samples=len(drawn)),

@@ -45,7 +45,7 @@ def measure(job: Job) -> Outcome:
                 walked.frames.reshape(-1, *walked.frames.shape[2:]), steps
             )
         },
-        notes=job.stand_in_notes(run),
+        notes=job.notes(run),
         protocol=job.protocol(run, interpolation="spherical", steps=steps, distance="root mean square of the pixels"),
         measured=smooth.record(),
     )

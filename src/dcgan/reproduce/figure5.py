@@ -32,7 +32,7 @@ def measure(job: Job) -> Outcome:
             "An untrained D on the left, the trained one on the right; below each image its gradient": found.picture()
         },
         notes=(
-            *job.stand_in_notes(run),
+            *job.notes(run),
             "the responses of two networks are on scales of their own; what the features look for is in the picture",
         ),
         protocol=job.protocol(

@@ -43,7 +43,7 @@ def measure(job: Job) -> Outcome:
     return Outcome(
         rows=(*_learned(found), *_measured(found)),
         pictures={"Samples that have it as drawn, and below each row the same without the maps": found.picture},
-        notes=(*job.stand_in_notes(run), *_stand_in(thing)),
+        notes=(*job.notes(run), *_stand_in(thing)),
         protocol=job.protocol(run, **_where(thing), shown_and_measured=f"seed {found.samples.seed + 1}"),
         measured=found.to_dict(),
     )

@@ -51,7 +51,7 @@ def measure(job: Job) -> Outcome:
         ),
         pictures={f"{a} − {b} + {c} amid its neighbours; below, the means of z and of pixels": figure(shown)},
         notes=(
-            *job.stand_in_notes(run),
+            *job.notes(run),
             "the paper picked its samples by hand; here a classifier picks them, and another one judges, trained on "
             f"other images: {claim.judge}",
         ),

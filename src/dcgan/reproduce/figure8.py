@@ -55,7 +55,7 @@ def measure(job: Job) -> Outcome:
         ),
         pictures={f"From {start} to {end}, a sample a row": grid(rows.reshape(-1, *rows.shape[2:]), rows.shape[1])},
         notes=(
-            *job.stand_in_notes(run),
+            *job.notes(run),
             f"stand-in: the vector leads from {start} to {end}, the paper's from looking left to looking right",
             f"of the classifier: {labelled.reliability}",
         ),

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from dcgan.config import LENGTHS
+from dcgan.config import LENGTHS, Config
 from dcgan.data.source import TAR_EXTENSIONS, Source, Split
 from dcgan.data.sources import NAMES, find_source, find_source_of_run
 from dcgan.errors import InputError, printable
@@ -89,33 +89,64 @@ class Job:
         self.claim()
         if self.run_given is not None:
             return Run.open(self.run_given)
-        path, settings = self.out / name, {**self.plan.settings, **settings}
+        path, config = self.out / name, self._asked(data, **settings)
         if (path / "config.yaml").is_file():
             run = Run.open(path)
-            lengths = {key: value for key, value in settings.items() if key in LENGTHS}
+            lengths = {length: getattr(config.training, length) for length in LENGTHS}
             return resume_run(run, run.config.replace(**lengths, device=self.device), self.display)
-        config = load_preset(self.plan.preset).replace(
-            **{"seed": self.seed, "device": self.device, "data": data or self.data or "", **settings}
-        )
         return start_run(config, path, self.display)
+
+    def _asked(self, data: str | None = None, **settings: Any) -> Config:
+        """The settings of a training: the preset's, over them the plan's, and over those these."""
+        asked = {"seed": self.seed, "device": self.device, "data": data or self.data or ""}
+        return load_preset(self.plan.preset).replace(**{**asked, **self.plan.settings, **settings})
 
     def source_of(self, run: Run) -> str:
         """What a run was trained on, in words."""
         return str(run.data.get("source", run.config.data.data))
 
-    def stand_in_notes(self, *runs: Run) -> tuple[str, ...]:
-        """A note for every run whose images are not the paper's, or not known to be."""
+    def notes(self, *runs: Run, classified: Sequence[str | None] = ()) -> tuple[str, ...]:
+        """What is not as in the paper or the plan: images that are not the paper's, or not known to be; the length.
+
+        classified: the data that are classified, None for the run's own.
+        """
         paper = self.experiment.data
         sources = [
             printable(self.source_of(run)) for run in runs if run.config.data.data not in self.experiment.genuine
         ]
         if self.run_given is not None:
-            return tuple(f"the run given was trained on {source}; the paper's on {paper}" for source in sources)
-        return tuple(f"stand-in: {source}, in place of the paper's {paper}" for source in sources)
+            trained = [f"the run given was trained on {source}; the paper's on {paper}" for source in sources]
+        else:
+            trained = [f"stand-in: {source}, in place of the paper's {paper}" for source in sources]
+            trained += [note for run in runs if (note := self._shorter(run))]
+        return (
+            *trained,
+            *self._classified([runs[0].config.data.data if name is None else name for name in classified]),
+        )
+
+    def _classified(self, names: Sequence[str]) -> tuple[str, ...]:
+        if self.experiment.classified is None:
+            return ()
+        name, words = self.experiment.classified
+        others = [printable(other) for other in names if other != name]
+        if not others:
+            return ()
+        listed = ", ".join(others)
+        return (f"stand-in: classified is {listed}; the paper's figures are of {words} and do not compare with these",)
+
+    def _shorter(self, run: Run) -> str:
+        """A note if a run has been trained for less than the plan of its scale says; else nothing."""
+        plan = self.experiment.plans[self.scale]
+        length = load_preset(plan.preset).replace(**plan.settings).training
+        shown, images = _shown(run), run.data.get("images")
+        planned = length.images or round((length.n_epochs or 0) * (images if isinstance(images, int) else 0))
+        if not isinstance(shown, int) or shown >= planned:
+            return ""
+        return f"shorter than planned: {printable(run.path.name)} was shown {shown:,} of {planned:,} real images"
 
     def protocol(self, run: Run, **more: Any) -> dict[str, Any]:
         """What every experiment says of its network and its data."""
-        config, trained = run.config, Generator.from_pretrained(run.path, "cpu").info.trained
+        config = run.config
         network, shape = config.network, (*config.network.size, config.network.channels)
         return {
             "scale": self.scale if self.run_given is None else "of the run given",
@@ -123,7 +154,7 @@ class Job:
             "preset": config.preset,
             "network": f"{network.family}, width {network.width}, {'×'.join(map(str, shape))}",
             "data": self.source_of(run),
-            "images shown": trained.get("images"),
+            "images shown": _shown(run),
             "training seed": config.training.seed,
             "seed": self.seed,
             **more,
@@ -184,6 +215,11 @@ class Job:
         if self.out.is_dir() and [path.name for path in self.out.iterdir()] == [MARK]:
             (self.out / MARK).unlink()
             self.out.rmdir()
+
+
+def _shown(run: Run) -> Any:
+    """How many real images the run's networks have been shown."""
+    return Generator.from_pretrained(run.path, "cpu").info.trained.get("images")
 
 
 def parts(data: str) -> tuple[str, str | None]:

@@ -47,7 +47,7 @@ def measure(job: Job) -> Outcome:
     }
     return Outcome(
         rows=(*(row for which in found for row in _rows(found[which], words[which], PAPER.get(which, ""))), *ELSEWHERE),
-        notes=job.stand_in_notes(run),
+        notes=job.notes(run, classified=[data]),
         protocol=job.protocol(
             run,
             classified=f"{train.description}; test: {test.description}",
@@ -98,4 +98,5 @@ EXPERIMENT = Experiment(
         "full": Plan("paper-imagenet32", {}, {"a_class": 400, "draws": 10}),
     },
     measure=measure,
+    classified=("cifar10", "CIFAR-10"),
 )

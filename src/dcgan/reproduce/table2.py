@@ -44,14 +44,7 @@ def measure(job: Job) -> Outcome:
     names = [source.name for source in sources]
     return Outcome(
         rows=(*(row for probed, name in zip(found, names, strict=True) for row in _rows(probed, name)), *ELSEWHERE),
-        notes=(
-            *job.stand_in_notes(*runs),
-            *(
-                ()
-                if names == ["svhn"]
-                else ("the paper's figures are of SVHN and do not compare with those of other sets",)
-            ),
-        ),
+        notes=job.notes(*runs, classified=sets),
         protocol={
             f"{name}: {key}" if len(sets) > 1 else key: value
             for probed, name, run in zip(found, names, runs, strict=True)
@@ -98,4 +91,5 @@ EXPERIMENT = Experiment(
         "full": Plan("paper-svhn", {}, {"labels": 1000, "draws": 100, "trials": 64}),
     },
     measure=measure,
+    classified=("svhn", "SVHN"),
 )
