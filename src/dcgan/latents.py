@@ -20,7 +20,12 @@ def latents(
 
     truncation: "normal" is squeezed smoothly into ±truncation (a truncated normal, z by z, so that an
     image keeps its character), "uniform" is scaled by it; None or anything ≥ 10 for normals: untouched.
+    Raises InputError for numbers that no image has, a seed outside [0, 2^63), and a truncation that is not > 0.
     """
+    if n < 0 or not 0 <= start < 2**63:
+        raise InputError(f"{n} samples from number {start} on: wants 0 or more, from a number in [0, 2^63)")
+    if not 0 <= seed < 2**63:
+        raise InputError(f"seed: {seed} is outside [0, 2^63)")
     first, last = start // BLOCK, -(-(start + n) // BLOCK)
     blocks = [_block(seed, block, dim, distribution) for block in range(first, last)]
     z = torch.from_numpy(np.concatenate(blocks)[start - first * BLOCK :][:n]) if n else torch.empty(0, dim)

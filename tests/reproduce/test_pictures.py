@@ -53,10 +53,11 @@ def test_a_walk_and_its_largest_step(photos: Path, tmp_path: Path) -> None:
 
 
 def test_what_features_respond_to(photos: Path, tmp_path: Path) -> None:
-    found = done("figure5", tmp_path / "out", data=photos, numbers={"features": 2, "top": 3})
+    found = done("figure5", tmp_path / "out", data=photos, numbers={"features": 8, "top": 3})
     written = record(found)
+    assert written["rows"][0]["ours"] == "the first 8"  # more than the paper's six
     responses = [[spot["response"] for spot in feature["strongest"]] for feature in written["measured"]["trained"]]
-    assert np.shape(responses) == (2, 3)
+    assert np.shape(responses) == (8, 3)
     assert written["rows"][3]["value"] == pytest.approx(np.mean(responses))
     assert written["rows"][1]["ours"] == "3 of 40"
     assert written["protocol"]["images_looked_at"] == 40
@@ -147,6 +148,7 @@ def test_forgetting_a_region(photos: Path, tmp_path: Path, few_steps: None) -> N
         ({"mask": "lops"}, r"mask: no 'lops'; did you mean 'loops'"),
         ({"mask": "loops", "classes": ("blue",)}, r"classes: no class 'blue' \(there are: bright, dark\)"),
         ({"boxes": Path("nowhere.json")}, "nowhere.json: cannot be read"),
+        ({"region": "10,4,8,8"}, "region: .10,4,8,8. is not inside the image, which is 16 high and 16 wide"),
     ],
 )
 def test_what_cannot_be_forgotten_is_said_before_the_training(
@@ -156,4 +158,6 @@ def test_what_cannot_be_forgotten_is_said_before_the_training(
         done("figure6", tmp_path / "out", data=photos, options=options)
     with pytest.raises(InputError, match="measure: 99 samples say nothing"):
         done("figure6", tmp_path / "out", data=photos, numbers={"measure": 99})
+    with pytest.raises(InputError, match="scale: this generator has no maps 64 times smaller"):
+        done("figure6", tmp_path / "out", data=photos, numbers={"scale": 64}, options={"region": "1,1,2,2"})
     assert not (tmp_path / "out").exists()

@@ -13,6 +13,7 @@ import pytest
 import dcgan
 from dcgan.data.pack import pack
 from dcgan.data.sources import find_source
+from dcgan.errors import InputError
 from dcgan.features import supervised
 from dcgan.pretrained import class_labels
 from dcgan.reproduce import table3
@@ -123,6 +124,21 @@ def test_a_probe_by_all_labels_and_by_few(both: Path, tmp_path: Path) -> None:
         "features as they are",
         "features averaged with those of the mirror image, standardised",
     ]
+
+
+@pytest.mark.parametrize(
+    ("name", "numbers", "message"),
+    [
+        ("table1", {"a_class": 25}, "labels: 50 labels want 25 images of each class, and of bright there are 24"),
+        ("table2", {"labels": 11}, "labels: 11 cannot be balanced over 2 classes"),
+    ],
+)
+def test_too_few_images_are_said_before_the_training(
+    name: str, numbers: dict[str, int], message: str, both: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(InputError, match=message):
+        done(name, tmp_path / "out", data=both, numbers=numbers, channels="3")
+    assert not (tmp_path / "out").exists()
 
 
 def test_few_labels_beside_a_supervised_network(both: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -59,7 +59,7 @@ def run(arguments: Sequence[str]) -> int:
     from dcgan.pretrained import Generator
     from dcgan.progress import Display
 
-    check(through, options.steps, options.interpolation, options.seed, options.loop)
+    check(through, options.steps, options.seed, options.interpolation, options.loop)
     generator = Generator.from_pretrained(options.run, options.device)
     with Display() as display:
         walked = walk(

@@ -181,6 +181,15 @@ def untrained(config: NetworkConfig, seed: int, device: torch.device) -> nn.Modu
         return build_discriminator(config).to(device).to(memory_format=torch.channels_last)
 
 
+def require_there(network: nn.Module, images: int, layer: int, features: tuple[int, ...], k: int) -> None:
+    """Raise InputError for more of the strongest, k, than there are images, and for features that the layer has not."""
+    if not 1 <= k <= images:
+        raise InputError(f"top: the {k:,} strongest of {images:,} images cannot be shown; 1 to {images:,}")
+    count = conv_layers(network)[layer - 1].out_channels
+    if not features or not all(0 <= feature < count for feature in features):
+        raise InputError(f"features: convolution {layer} has {count} maps, 0 to {count - 1}; {listed(features)} is not")
+
+
 def strongest(
     network: nn.Module,
     images: np.ndarray,
@@ -196,11 +205,8 @@ def strongest(
     within a map the first place row by row. Raises InputError for fewer than k images, features that the layer has
     not, and responses that are no numbers.
     """
-    if k < 1 or len(images) < k:
-        raise InputError(f"top: the {k} strongest of {len(images):,} images cannot be shown; 1 to {len(images):,}")
-    count, device = conv_layers(network)[layer - 1].out_channels, next(network.parameters()).device
-    if not features or not all(0 <= feature < count for feature in features):
-        raise InputError(f"features: convolution {layer} has {count} maps, 0 to {count - 1}; {listed(features)} is not")
+    require_there(network, len(images), layer, features, k)
+    device = next(network.parameters()).device
     chosen = torch.tensor(features, device=device)
     best = Strongest(
         features,
@@ -247,8 +253,9 @@ def batch(
 
 
 def listed(numbers: tuple[int, ...]) -> str:
-    """Numbers for people: 0, 1, 5."""
-    return ", ".join(map(str, numbers)) or "none"
+    """Numbers for people: 0, 1, 5; of many the first and the last."""
+    shown = map(str, numbers) if len(numbers) <= 20 else (*map(str, numbers[:3]), "…", str(numbers[-1]))
+    return ", ".join(shown) or "none"
 
 
 def labels_for(discriminator: Discriminator, labels: np.ndarray | None, label: int | None, n: int) -> np.ndarray | None:

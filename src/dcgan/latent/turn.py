@@ -22,6 +22,7 @@ GROUP = 4
 ROWS, STEPS = 8, 9
 REACH = 1.0
 """How far to either side, in lengths of the vector."""
+FURTHEST, MOST_IMAGES = 1000, 100_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,6 +53,17 @@ def direction(generator: Generator, start: Concept, end: Concept) -> Direction:
     return Direction(end.mean - start.mean, start.name, end.name, generator_digest(generator))
 
 
+def check(rows: int, steps: int, seed: int, reach: float = REACH) -> None:
+    """Raise InputError for values that make no turn."""
+    if rows < 1 or steps < 2 or not 0 < reach <= FURTHEST or not 0 <= seed < 2**63:
+        raise InputError(
+            f"{rows} samples, {steps} steps, reach {reach:g}, seed {seed}: wants 1 or more, 2 or more, "
+            f"(0, {FURTHEST:,}], and [0, 2^63)"
+        )
+    if rows * steps > MOST_IMAGES:
+        raise InputError(f"steps: {rows * steps:,} images are too many for one turn; at most {MOST_IMAGES:,}")
+
+
 def turn(
     generator: Generator,
     vector: torch.Tensor,
@@ -67,11 +79,10 @@ def turn(
     vector: (latent_dim,). without: sample numbers that are left out, such as those the vector was made of. Sums are
     used as they are. Raises InputError for wrong values.
     """
-    if rows < 1 or steps < 2 or not 0 < reach < float("inf") or not 0 <= seed < 2**63:
-        raise InputError(
-            f"{rows} samples, {steps} steps, reach {reach:g}, seed {seed}: wants 1 or more, 2 or more, "
-            "above 0, and [0, 2^63)"
-        )
+    check(rows, steps, seed, reach)
+    dim = generator.info.network.latent_dim
+    if vector.shape != (dim,) or not vector.isfinite().all():
+        raise InputError(f"vector: has shape {tuple(vector.shape)}; wants {dim} finite numbers, as this generator's z")
     numbers = tuple(number for number in range(rows + len(without)) if number not in without)[:rows]
     samples = by_numbers(generator, numbers, seed)
     shares = np.linspace(-reach, reach, steps, dtype=np.float32)

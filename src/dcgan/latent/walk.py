@@ -102,7 +102,7 @@ def walk(
     samples that its ends are drawn with, and where the two are of different blocks with those in between.
     Raises InputError for values that make no sense.
     """
-    check(through, steps, interpolation, seed, loop)
+    check(through, steps, seed, interpolation, loop)
     config = generator.info.network
     index = generator.class_index(label)
     if config.classes and index is None:
@@ -124,17 +124,19 @@ def walk(
     return Walk(stops, z, frames.reshape(*z.shape[:2], *frames.shape[1:]))
 
 
-def check(through: Sequence[int], steps: int, interpolation: str, seed: int, loop: bool = False) -> None:
-    """Raise InputError for values that make no walk."""
+def check(
+    through: Sequence[int], steps: int, seed: int, interpolation: str = INTERPOLATIONS[0], loop: bool = False
+) -> None:
+    """Raise InputError for values that make no walk; a range may be of any length."""
     if len(through) < 2:
         raise InputError(f"through: a walk wants two samples or more, not {len(through)}")
-    if wrong := [number for number in through if not 0 <= number < 2**53]:
-        raise InputError(f"through: {wrong[0]} is no sample's number; they count from 0")
     if steps < 2:
         raise InputError(f"steps: {steps} frames make no path; at least 2, its ends")
     frames = (len(through) - (not loop)) * steps
     if frames > MOST_FRAMES:
         raise InputError(f"steps: {frames:,} frames are too many for one walk; at most {MOST_FRAMES:,}")
+    if wrong := [number for number in through if not 0 <= number < 2**53]:
+        raise InputError(f"through: {wrong[0]} is no sample's number; they count from 0")
     if interpolation not in INTERPOLATIONS:
         raise InputError(f"interpolation: {interpolation!r} is neither spherical nor linear")
     if not 0 <= seed < 2**63:

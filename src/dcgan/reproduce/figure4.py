@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dcgan.errors import InputError
 from dcgan.images import grid
-from dcgan.latent.walk import walk
+from dcgan.latent.walk import check, walk
 from dcgan.pretrained import Generator
 from dcgan.reproduce.experiment import Experiment, Outcome, Row
 from dcgan.reproduce.job import Job
@@ -13,22 +12,22 @@ from dcgan.reproduce.photographs import BEDROOMS, SOURCES, plans
 
 def measure(job: Job) -> Outcome:
     """Walk, and measure how smoothly the images change."""
-    if job.number("points") < 2 or job.number("steps") < 2:
-        raise InputError("points, steps: a walk wants two samples or more, and two frames a path or more")
+    points, steps = range(job.number("points")), job.number("steps")
+    check(points, steps, job.seed)
     run = job.trained()
     generator = Generator.from_pretrained(run.path, job.device)
     label = 0 if generator.info.network.classes else None
     with job.display:
         walked = walk(
             generator,
-            range(job.number("points")),
+            points,
             seed=job.seed,
-            steps=job.number("steps"),
+            steps=steps,
             label=label,
             progress=job.display.counter("drawing"),
         )
     smooth = walked.smoothness()
-    rows, steps = walked.frames.shape[:2]
+    rows = len(walked.frames)
     return Outcome(
         rows=(
             Row("samples walked through", "9", str(len(walked.through))),

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from dcgan.features.learned import FEATURES, learned
+import torch
+
+from dcgan.features.guided import checked_layer, require_there
+from dcgan.features.learned import learned
+from dcgan.networks import build_discriminator
 from dcgan.reproduce.experiment import Experiment, Outcome, Row
 from dcgan.reproduce.job import Job
 from dcgan.reproduce.photographs import BEDROOMS, SOURCES, plans
@@ -10,11 +14,15 @@ from dcgan.reproduce.photographs import BEDROOMS, SOURCES, plans
 
 def measure(job: Job) -> Outcome:
     """Find the images of maximal response, and what in them causes it."""
+    source, features = job.source(), tuple(range(job.number("features")))
+    with torch.device("meta"):
+        like = build_discriminator(job.settings(source).network)
+    require_there(like, len(source), checked_layer(like, None), features, job.number("top"))
     run = job.trained()
     found = learned(
         run.path,
         job.data if job.run_given is not None else None,
-        features=FEATURES[: job.number("features")],
+        features=features,
         top=job.number("top"),
         seed=job.seed,
         device=job.device,
@@ -23,7 +31,7 @@ def measure(job: Job) -> Outcome:
     trained, untrained = (float(panel.strongest.responses.mean()) for panel in (found.trained, found.untrained))
     return Outcome(
         rows=(
-            Row("features of the last convolution", "the first 6", f"the first {job.number('features')}"),
+            Row("features of the last convolution", "the first 6", f"the first {len(features)}"),
             Row("images of maximal response, each", "", f"{job.number('top')} of {found.looked_at:,}"),
             Row("receptive field", "", "×".join(map(str, found.field.size))),
             Row("mean of these responses", "by eye", f"{trained:.2f}; untrained {untrained:.2f}", trained),

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import torch
+
 from dcgan.errors import InputError
 from dcgan.features.boxes import read_boxes
+from dcgan.features.forget import doubling
 from dcgan.features.forget_run import Forgot, Thing, forget_run
 from dcgan.features.forgotten import require_enough
 from dcgan.features.masks import mask_named, parse_region
+from dcgan.networks import build_generator
 from dcgan.reproduce.experiment import Experiment, Outcome, Row, percent
 from dcgan.reproduce.job import Job
 from dcgan.reproduce.photographs import BEDROOMS, plans
@@ -18,14 +22,13 @@ LOOPS = Thing(mask="loops", part="0,6,8,9")
 WAYS = ("boxes", "region", "mask")
 ALL = 10_000
 """Maps that may be dropped; more than there are is as the paper does it."""
-ANY_SIZE = (2**40, 2**40)
-"""Before there is a network, of whose size boxes and regions are to be."""
 
 
 def measure(job: Job) -> Outcome:
     """Find the maps that stand for it, drop them, and measure what is gone and what became of the rest."""
     require_enough(job.number("measure"))
     thing = _thing(job)
+    _check(job, thing)
     run = job.trained()
     found = forget_run(
         run.path,
@@ -67,13 +70,21 @@ def _thing(job: Job) -> Thing:
         raise InputError("classes: the data has none")
     if unknown := [name for name in job.options.get("classes", ()) if name not in names]:
         raise InputError(f"classes: no class {unknown[0]!r} (there are: {', '.join(names)})")
-    if "mask" in given:
-        mask_named(given["mask"])
-    if "region" in given:
-        parse_region(given["region"], ANY_SIZE)
-    if "boxes" in given:
-        read_boxes(Path(given["boxes"]), ANY_SIZE)
-    return Thing(given.get("boxes"), given.get("region"), given.get("mask"), part)
+    boxes = Path(given["boxes"]) if "boxes" in given else None
+    return Thing(boxes, given.get("region"), given.get("mask"), part)
+
+
+def _check(job: Job, thing: Thing) -> None:
+    """Raise InputError, before anything is trained, for what is not inside its images and for maps that it has not."""
+    network = job.settings(job.source()).network
+    with torch.device("meta"):
+        doubling(build_generator(network), job.number("scale"))
+    if thing.mask is not None:
+        mask_named(thing.mask)
+    if thing.region is not None:
+        parse_region(thing.region, network.size)
+    if thing.boxes is not None:
+        read_boxes(thing.boxes, network.size)
 
 
 def _learned(found: Forgot) -> tuple[Row, ...]:

@@ -7,7 +7,7 @@ import numpy as np
 from dcgan.images import grid
 from dcgan.latent.attributes import class_number, labelled_images
 from dcgan.latent.concepts import find_concepts
-from dcgan.latent.turn import direction, turn
+from dcgan.latent.turn import check, direction, turn
 from dcgan.pretrained import Generator
 from dcgan.reproduce.classes import chosen, require_classes
 from dcgan.reproduce.experiment import Experiment, Outcome, Row, percent
@@ -21,6 +21,7 @@ SHOWN = 8
 def measure(job: Job) -> Outcome:
     """Turn many samples; show the first, and count by a classifier how many have arrived at each step."""
     require_classes(job)
+    check(job.number("turned"), job.number("steps"), job.seed)
     run = job.trained()
     generator = Generator.from_pretrained(run.path, job.device)
     images = labelled_images(run.path, generator, job.data, job.display)

@@ -22,10 +22,12 @@ from dcgan.reading import read_json
 from dcgan.reproduce.experiment import FORMAT, Experiment, Plan
 from dcgan.run import Run
 from dcgan.training import resume_run, start_run
-from dcgan.training.prepare import located
+from dcgan.training.prepare import located, settled
 
 MARK = "experiment.json"
 """The file that says whose a folder is."""
+MOST = 10**12
+"""Above any number that can be measured."""
 FREE = (*LENGTHS, "device")
 """Settings that may be other ones when an interrupted experiment goes on."""
 
@@ -80,6 +82,14 @@ class Job:
             return find_source(self.test_given if held_out else self.data, self.root, split)
         settings = Run.open(self.run_given).config.data
         return find_source_of_run(settings.data, settings.data_root, split)
+
+    def settings(self, source: Source) -> Config:
+        """Those of the run that was given, or of one that learns the source: what numbers are checked by beforehand."""
+        if self.run_given is not None:
+            return Run.open(self.run_given).config
+        config = settled(self._asked(), source)
+        config.check()
+        return config
 
     def trained(self, data: str | None = None, name: str = "run", **settings: Any) -> Run:
         """The run that was given; else the one in the folder `name` of `out`, trained to its end.
@@ -239,8 +249,8 @@ def planned(plan: Plan, numbers: Mapping[str, int], settings: Mapping[str, Any])
         raise InputError(
             f"no number {unknown[0]!r} in this experiment (there are: {', '.join(plan.numbers) or 'none'})"
         )
-    if wrong := [name for name, n in numbers.items() if n < 1]:
-        raise InputError(f"{wrong[0]}: {numbers[wrong[0]]} is outside [1, ∞)")
+    if wrong := [name for name, n in numbers.items() if not 1 <= n < MOST]:
+        raise InputError(f"{wrong[0]}: {numbers[wrong[0]]:,} is outside [1, {MOST:,})")
     kept = dict(plan.settings)
     if any(settings.get(name) is not None for name in LENGTHS):
         kept = {name: value for name, value in kept.items() if name not in LENGTHS}

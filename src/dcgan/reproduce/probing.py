@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from dcgan.data.source import Source
 from dcgan.errors import InputError, printable
+from dcgan.evaluation.originals import Originals, originals
+from dcgan.features.judging import prepare
+from dcgan.features.protocol import Protocol
 from dcgan.features.protocol import Row as Probed
 from dcgan.reproduce.experiment import percent
+from dcgan.reproduce.job import Job
 
 
 def require_labels(name: str, train: Source, test: Source) -> None:
@@ -18,6 +24,14 @@ def require_labels(name: str, train: Source, test: Source) -> None:
             f"data: {printable(train.description)}; {name} wants a test split as well: a name, a folder of IDX files, "
             "or a folder that holds train.zip and test.zip"
         )
+
+
+def require_images(job: Job, data: str | None, source: Source, protocol: Protocol) -> None:
+    """Raise InputError, before anything is trained, if there are too few images for the draws and the choice of C."""
+    config = job.settings(source)
+    images = originals(job.run_given, data) if job.run_given else Originals(replace(config.data, data=data or ""))
+    with job.display:
+        prepare(config.network, images, job.test_given, protocol, job.display)
 
 
 def features(row: Probed) -> str:

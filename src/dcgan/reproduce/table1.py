@@ -7,7 +7,7 @@ from dcgan.features.probe import probe
 from dcgan.features.protocol import Probe, Protocol
 from dcgan.reproduce.experiment import Experiment, Outcome, Plan, Row
 from dcgan.reproduce.job import Job
-from dcgan.reproduce.probing import accuracies, features, require_labels
+from dcgan.reproduce.probing import accuracies, features, require_images, require_labels
 
 PAPER = {"all": "82.8 %", "few": "73.8 ± 0.4 %"}
 ELSEWHERE = (
@@ -22,13 +22,14 @@ def measure(job: Job) -> Outcome:
     data = job.data or "cifar10"
     train, test = find_source(data, job.root), find_source(job.test_given or data, job.root, "test")
     require_labels(job.experiment.name, train, test)
-    run = job.trained()
     few = job.number("a_class") * len(train.class_names)
     protocols = {
         "all": Protocol(seed=job.seed),
         "few": Protocol(labels=few, draws=job.number("draws"), seed=job.seed),
         "prepared": Protocol(standardise=True, mirror=True, seed=job.seed),
     }
+    require_images(job, data, train, protocols["few"])
+    run = job.trained()
     found = {
         which: probe(
             run.path,

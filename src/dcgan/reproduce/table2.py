@@ -7,7 +7,7 @@ from dcgan.features.probe import probe
 from dcgan.features.protocol import Probe, Protocol
 from dcgan.reproduce.experiment import Experiment, Outcome, Plan, Row
 from dcgan.reproduce.job import Job
-from dcgan.reproduce.probing import errors, features, require_labels
+from dcgan.reproduce.probing import errors, features, require_images, require_labels
 
 PAPER = {"D": "22.48 %; 22.18 ± 1.13 % in the authors' script", "supervised": "28.87 % (validation)"}
 ELSEWHERE = (
@@ -23,18 +23,20 @@ def measure(job: Job) -> Outcome:
     single = job.run_given is not None or job.data_given is not None or job.data not in STAND_INS
     sets = [job.data] if single else [*STAND_INS]
     sources = [job.source() if data is None else find_source(data, job.root) for data in sets]
+    protocol = Protocol(
+        labels=job.number("labels"), draws=job.number("draws"), trials=job.number("trials"), seed=job.seed
+    )
     for data, train in zip(sets, sources, strict=True):
         test = job.source("test") if single else find_source(data, job.root, "test")
         require_labels(job.experiment.name, train, test)
+        require_images(job, data, train, protocol)
     runs = [job.trained(data, "run" if single else f"run-{data}") for data in sets]
     found = [
         probe(
             run.path,
             data,
             test=job.test_given,
-            protocol=Protocol(
-                labels=job.number("labels"), draws=job.number("draws"), trials=job.number("trials"), seed=job.seed
-            ),
+            protocol=protocol,
             supervised=True,
             device=job.device,
             quiet=job.display.console.quiet,

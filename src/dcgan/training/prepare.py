@@ -13,6 +13,7 @@ from dcgan.config import MAX_SIDE, MIN_SIDE, SIDE_MULTIPLES, Config
 from dcgan.data.pack import Inspection, Pack, inspect, pack
 from dcgan.data.shards.pattern import is_url
 from dcgan.data.shards.source import streamable
+from dcgan.data.source import Source
 from dcgan.data.sources import NAMES, find_source, find_source_of_run
 from dcgan.data.subset import without
 from dcgan.device import resolve_device
@@ -85,12 +86,7 @@ def _prepared(config: Config, display: Display, resumed: bool) -> Prepared:
     display.say(f"data: {printable(source.description)}")
     streamed = streamable(source, config.data) if config.data.stream else None
     source = streamed.sample() if streamed else source
-    if config.network.image_size == "auto" or config.network.channels == "auto":
-        config = _settle(config, inspect(source))
-    if config.network.conditional and not source.class_names:
-        raise InputError(f"conditional: {printable(source.name)} has no class labels (one folder a class gives some)")
-    classes = len(source.class_names) if config.network.conditional else 0
-    config = config.replace(classes=classes, data=located(config.data.data) or source.name)
+    config = settled(config, source).replace(data=located(config.data.data) or source.name)
     config.check()
     packed = pack(
         source,
@@ -131,6 +127,15 @@ def describe_data(packed: Pack) -> dict[str, Any]:
         "left_out": list(packed.left_out),
         "skipped": [{"name": name, "reason": reason} for name, reason in packed.skipped],
     }
+
+
+def settled(config: Config, source: Source) -> Config:
+    """The settings with nothing of the networks left on auto: by the images of a source, and its classes."""
+    if config.network.image_size == "auto" or config.network.channels == "auto":
+        config = _settle(config, inspect(source))
+    if config.network.conditional and not source.class_names:
+        raise InputError(f"conditional: {printable(source.name)} has no class labels (one folder a class gives some)")
+    return config.replace(classes=len(source.class_names) if config.network.conditional else 0)
 
 
 def _settle(config: Config, found: Inspection) -> Config:
