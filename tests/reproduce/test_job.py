@@ -117,6 +117,12 @@ def test_a_folder_that_holds_something_else(run: Path, photos: Path, tmp_path: P
     ):
         with pytest.raises(InputError, match=message):
             done("figure4", tmp_path / "out", run=run, numbers=numbers, **changed)
+    mark = json.loads((tmp_path / "out" / "experiment.json").read_text())
+    boxes = {"boxes": tmp_path / "boxes.json"}
+    (tmp_path / "figure6").mkdir()  # as one that was begun before options were written down
+    (tmp_path / "figure6" / "experiment.json").write_text(json.dumps(mark | {"experiment": "figure6"}))
+    with pytest.raises(InputError, match=r"boxes: None there, .*boxes\.json asked for"):
+        done("figure6", tmp_path / "figure6", run=run, options=boxes)
     with pytest.raises(InputError, match="experiment: figure4 there, figure5 asked for"):
         done("figure5", tmp_path / "out", run=run)
     assert (tmp_path / "out" / "figure4.png").read_bytes() == before

@@ -137,6 +137,14 @@ def test_forgetting_a_region(photos: Path, tmp_path: Path, few_steps: None) -> N
     assert len(measured["shown"]) == 6
     assert np.array_equal(sheet[2:18, 2:18], drawn[measured["shown"][0]])
     assert written["notes"][2].startswith("stand-in: what is forgotten is found by a rule")
+    with pytest.raises(InputError, match="holds another experiment:\n  - region: 4,4,8,8 there, 2,2,4,4 asked for\n"):
+        done(
+            "figure6",
+            tmp_path / "out",
+            data=photos,
+            options={"region": "2,2,4,4", "classes": ("bright", "dark")},
+            numbers={"measure": 150},
+        )
 
 
 @pytest.mark.parametrize(

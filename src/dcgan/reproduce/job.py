@@ -194,7 +194,7 @@ class Job:
         if not any(self.out.iterdir()):
             return
         try:
-            found = read_json(self.out / MARK)
+            found = {**dict.fromkeys(self.experiment.options), **read_json(self.out / MARK)}
             theirs = {name: found[name] for name in self._mark()}
         except (ValueError, KeyError, TypeError):
             raise InputError(
@@ -218,6 +218,8 @@ class Job:
             "seed": self.seed,
             "preset": self.plan.preset,
             "settings": settings,
+            **{name: self.options.get(name) for name in self.experiment.options},
+            **({"boxes": located(str(self.options["boxes"]))} if "boxes" in self.options else {}),
         }
 
     def disclaim(self) -> None:
