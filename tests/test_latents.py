@@ -99,3 +99,9 @@ def test_wide_truncation_changes_nothing(truncation):
 def test_senseless_truncation_is_refused(truncation, distribution):
     with pytest.raises(InputError, match="truncation"):
         latents(1, 4, seed=0, truncation=truncation, distribution=distribution)
+
+
+@pytest.mark.parametrize("wrong", [{"n": -1}, {"start": -5}, {"start": 2**70}, {"seed": -1}, {"seed": 2**64}])
+def test_numbers_that_no_image_has(wrong):
+    with pytest.raises(InputError, match=r"seed: |samples from number"):
+        latents(**{"n": 1, "dim": 4, "seed": 0} | wrong)

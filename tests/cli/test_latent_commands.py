@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 from pathlib import Path
 from typing import Any
@@ -9,10 +10,11 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from PIL import Image, ImageSequence
 from torch import nn
 
 import dcgan
+from dcgan import images
 from dcgan.cli import main
 from dcgan.data.pack import Pack
 from dcgan.evaluation.classifier import TrainedClassifier
@@ -115,7 +117,9 @@ def test_turn_and_its_direction(run: Path, tmp_path: Path, capsys: pytest.Captur
     assert read_direction(kept, generator).end == "bright"
     assert command("turn", run, "--direction", kept, "--out", again, "--steps", 5) == 0
     with Image.open(again) as gif:
-        assert gif.n_frames == 8  # type: ignore[attr-defined]
+        frames = list(ImageSequence.Iterator(gif))
+        assert len({frame.info["duration"] for frame in frames}) == 1  # nowhere does it stop
+        assert len(frames) == 8
     one = f"--from 1,2 --to 3 -n 2 --steps 3 --seed 7 --reach 1 --out {tmp_path / 'n.png'}"
     assert command("turn", run, *one.split()) == 0
     z = latents(6, 8, 7)
@@ -158,15 +162,21 @@ def test_project_and_arithmetic_on_what_it_found(run: Path, tmp_path: Path, caps
         ("arithmetic", "--a 1 --b 2 --c none.json --out x.png", "none.json: cannot be read"),
         ("arithmetic", "--a bright --b 2 --c 3 --out x.png --data nowhere", "no data at"),
         ("arithmetic", "--a 1 --b 2 --c 3 --noise -1 --out x.png", "noise"),
+        ("arithmetic", "--a 1 --b 2 --c 3 --noise 1e308 --out x.png", "noise: 1e+308 is outside [0, 1000]"),
+        ("arithmetic", f"--a {'9' * 5000} --b 2 --c 3 --out x.png", "a: sample 99999999999999999999 is outside"),
+        ("arithmetic", "--a 1 --b 2 --c 3 --out x.png --json ./x.png", "x.png: is named twice"),
         ("turn", "--from 1 --out x.png", "both ends"),
         ("turn", "--from 1 --to 2 --direction d.safetensors --out x.png", "both ends"),
         ("turn", "--from 1 --to 2 --out x.mp4", "ends in .png or .gif"),
         ("turn", "--from 1 --to 2 --out x.png --save-direction d.pt", "ends in .safetensors"),
         ("turn", "--direction none.safetensors --out x.png", "no such file"),
         ("turn", "--from 1 --to 2 --out x.png --steps 1", "1 steps"),
+        ("turn", "--from 1 --to 2 --out x.png -n 3000000", "27,000,000 images are too many"),
+        ("turn", f"--from 1 --to 2 --out {'x' * 300}.png", "cannot be written (File name too long)"),
         ("project", "none.png --out x.png", "none.png: cannot be read"),
         ("project", "none.png --out x.gif", "ends in .png"),
         ("project", "--out x.png", "no picture named"),
+        ("project", "none.png --out x.png --json x.png", "x.png: is named twice"),
         ("project", "none.png --out x.png --class bright", "trained without classes"),
     ],
 )
@@ -184,6 +194,27 @@ def test_wrong_input(
     printed = capsys.readouterr()
     assert said in printed.err + printed.out
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "words", ["arithmetic --a 1 --b 2 --c 3", "turn --from 1 --to 2", "project 0.png --steps 1 --restarts 1"]
+)
+def test_a_picture_that_cannot_be_written_is_said(
+    run: Path, tmp_path: Path, words: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Project's latents, the work of minutes, are kept then."""
+
+    def full(path: Path, _: bytes) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device", str(path))
+
+    monkeypatch.chdir(tmp_path)
+    Image.new("RGB", (16, 16)).save("0.png")
+    monkeypatch.setattr(images, "write_atomically", full)
+    name, *rest = words.split()
+    kept = ["--json", "found.json"] if name == "project" else []
+    assert command(name, run, *rest, "--out", "x.png", *kept) == 2
+    assert "x.png: cannot be written (No space left on device)" in capsys.readouterr().err
+    assert {path.name for path in tmp_path.iterdir()} == {"0.png", *kept[1:]}
 
 
 @pytest.mark.parametrize("words", ["arithmetic --a 1 --b 2 --c 3", "turn --from 1 --to 2", "project 0.png"])

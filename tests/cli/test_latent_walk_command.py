@@ -77,6 +77,10 @@ def test_one_class(tmp_path: Path) -> None:
     [
         (["--points", "1"], "two samples or more, not 1"),
         (["--points", "-2"], "two samples or more, not 0"),
+        (["--points", "100000000000"], "999,999,999,990 frames are too many for one walk"),
+        (["--points", "100000000000000000000"], "frames are too many for one walk"),
+        (["--json", "WALK"], "is named twice"),
+        (["--json", "x" * 300], "cannot be written (File name too long)"),
         (["--through", "3"], "two samples or more"),
         (["--through", "3,-4"], "'3,-4' is no list of sample numbers"),
         (["--through", ""], "is no list of sample numbers"),
@@ -93,6 +97,7 @@ def test_one_class(tmp_path: Path) -> None:
 def test_bad_options(
     run: Path, tmp_path: Path, options: list[str], said: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    options = [str(tmp_path / "walk.png") if word == "WALK" else word for word in options]
     assert go(run, tmp_path / "walk.png", *options) == 2
     printed = capsys.readouterr()
     assert said in printed.err + printed.out

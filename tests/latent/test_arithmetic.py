@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from dcgan.errors import InputError
 from dcgan.latent.arithmetic import arithmetic, around, noise_of, pixel_arithmetic
 from dcgan.latent.concepts import Concept, by_numbers
 from dcgan.latent.pictures import figure
@@ -131,3 +132,12 @@ def test_one_sample_each_and_colours(channels: int) -> None:
     sheet = figure(found)
     assert (sheet == 7).all(2).sum() == (3 + 3 + 3 + 9 + 1) * 16 * 20
     assert channels == 3 or (sheet[0, 0] == [0, 0, 0, 255]).all()
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"), [({"noise": 1e308}, "noise"), ({"noise": float("nan")}, "noise"), ({"seed": -1}, "seed: -1")]
+)
+def test_wrong_values(generator: Generator, wrong: dict[str, float], said: str) -> None:
+    one = by_numbers(generator, (1,), 0)
+    with pytest.raises(InputError, match=said):
+        arithmetic(generator, one, one, one, **wrong)  # type: ignore[arg-type]

@@ -40,7 +40,13 @@ def test_what_a_text_means(text: str, meaning: object) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "said"), [("", "no samples named"), ("class:", "no samples"), ("1,1099511627776", "2")]
+    ("text", "said"),
+    [
+        ("", "no samples named"),
+        ("class:", "no samples"),
+        ("1,1099511627776", "sample 1099511627776 is"),
+        ("9" * 5000, "sample 9{20} is outside"),
+    ],
 )
 def test_texts_without_meaning(text: str, said: str) -> None:
     with pytest.raises(InputError, match=said):
@@ -55,6 +61,20 @@ def test_numbers_are_those_of_sample(generator: Generator, classes: Generator) -
         assert concept.numbers == (130, 3, 64)
     assert concept.label == 1  # 130 % 3 and 64 % 3
     assert by_numbers(generator, (1,), 0).label is None
+
+
+@pytest.mark.parametrize(
+    ("numbers", "seed", "said"),
+    [
+        ((), 0, "no samples named"),
+        ((1, -1), 0, "from number -1 on"),
+        ((2**70,), 0, "from number 1180591620717411303424 on"),
+        ((1,), -1, "seed: -1"),
+    ],
+)
+def test_numbers_that_no_sample_has(classes: Generator, numbers: tuple[int, ...], seed: int, said: str) -> None:
+    with pytest.raises(InputError, match=said):
+        by_numbers(classes, numbers, seed)
 
 
 def test_the_first_of_equally_frequent_classes() -> None:

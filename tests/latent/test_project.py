@@ -168,6 +168,7 @@ def test_a_picture_is_prepared_as_training_images_are(tmp_path: Path) -> None:
         ({"features": float("nan")}, "features nan"),
         ({"features": 1.0}, "wants the run's discriminator"),
         ({"seed": 2**63}, "seed"),
+        ({"label": 0}, "no class 0; this generator has 0"),
     ],
 )
 def test_wrong_values(wrong: dict[str, Any], said: str) -> None:
@@ -178,3 +179,10 @@ def test_wrong_values(wrong: dict[str, Any], said: str) -> None:
 def test_a_picture_of_another_size() -> None:
     with pytest.raises(InputError, match=r"\(16, 20, 1\); wants \(16, 16, 1\)"):
         project(trained(Generator), np.zeros((16, 20, 1), np.uint8))
+
+
+def test_a_class_that_is_not_there() -> None:
+    generator = trained(Generator, conditional=True, classes=3)
+    for label in (3, -1):
+        with pytest.raises(InputError, match=f"no class {label}; this generator has 3"):
+            project(generator, np.zeros((16, 16, 1), np.uint8), label=label)

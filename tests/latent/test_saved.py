@@ -132,3 +132,8 @@ def test_nothing_is_written_over(tmp_path: Path) -> None:
         require_new(tmp_path / "y.png", tmp_path / "x.png")
     with pytest.raises(InputError, match="there is no folder"):
         require_new(tmp_path / "none" / "y.png")
+    require_new(tmp_path / "none" / "y.png", folders=False)
+    with pytest.raises(InputError, match=r"y.png: is named twice"):
+        require_new(tmp_path / "y.png", None, tmp_path / "." / "y.png")
+    with pytest.raises(InputError, match=r"x.png: cannot be written \(File name too long\)"):
+        require_new(tmp_path / ("x" * 300 + "x.png"))

@@ -56,7 +56,18 @@ def test_picture_and_frames(generator: Generator) -> None:
     assert frames[0].shape == (2 * 18 + 2, 2 * 18 + 2, 1)
 
 
-@pytest.mark.parametrize("wrong", [{"rows": 0}, {"steps": 1}, {"reach": 0.0}, {"reach": float("nan")}, {"seed": -1}])
+@pytest.mark.parametrize(
+    "wrong",
+    [{"rows": 0}, {"steps": 1}, {"reach": 0.0}, {"reach": float("nan")}, {"reach": 1e300}, {"seed": -1}],
+)
 def test_wrong_values(generator: Generator, wrong: dict[str, float]) -> None:
     with pytest.raises(InputError, match="wants 1 or more"):
         turn(generator, torch.zeros(5), **wrong)  # type: ignore[arg-type]
+
+
+def test_what_is_no_vector_and_too_many(generator: Generator) -> None:
+    for vector in (torch.zeros(4), torch.zeros(1, 5), torch.full((5,), torch.nan)):
+        with pytest.raises(InputError, match=r"vector: .*wants 5 finite numbers"):
+            turn(generator, vector)
+    with pytest.raises(InputError, match="27,000,000 images are too many for one turn"):
+        turn(generator, torch.zeros(5), rows=3_000_000)

@@ -58,7 +58,7 @@ def run(arguments: Sequence[str]) -> int:
     from dcgan.latent.arithmetic import arithmetic, check_noise
     from dcgan.latent.concepts import find_concepts, parse_picking
     from dcgan.latent.pictures import figure
-    from dcgan.latent.saved import generator_digest, require_new, write_json
+    from dcgan.latent.saved import generator_digest, require_new, write_json, writing
     from dcgan.pretrained import Generator
     from dcgan.progress import Display
 
@@ -81,7 +81,8 @@ def run(arguments: Sequence[str]) -> int:
         )
         a, b, c = concepts
         found = arithmetic(generator, a, b, c, noise=options.noise, seed=options.seed)
-        save_png(options.out, figure(found))
+        with writing(options.out):
+            save_png(options.out, figure(found))
         for option, concept in zip(texts, concepts, strict=True):
             numbers = f" ({', '.join(map(str, concept.numbers))})" if concept.confidences else ""
             display.say(f"{option}: {printable(concept.name)}{numbers}")

@@ -50,7 +50,7 @@ def run(arguments: Sequence[str]) -> int:
 
     from dcgan.images import grid, save_png
     from dcgan.latent.project import project, read_picture
-    from dcgan.latent.saved import PROJECTION, generator_digest, require_new, write_json
+    from dcgan.latent.saved import PROJECTION, generator_digest, require_new, write_json, writing
     from dcgan.pretrained import Discriminator, Generator
     from dcgan.progress import Display
     from dcgan.run import Run
@@ -83,8 +83,6 @@ def run(arguments: Sequence[str]) -> int:
                 f"(restarts up to {one.errors[-1]:.5f}; the nearest of 1,000 samples: {one.baseline:.5f})"
             )
             found.append(one)
-    rows = np.concatenate([np.concatenate([one.target[None], one.images]) for one in found])
-    save_png(options.out, grid(rows, options.restarts + 1))
     if options.json:
         record = {
             "format": PROJECTION,
@@ -92,5 +90,8 @@ def run(arguments: Sequence[str]) -> int:
             "images": [one.record(str(path)) for path, one in zip(options.images, found, strict=True)],
         }
         write_json(options.json, record)
+    rows = np.concatenate([np.concatenate([one.target[None], one.images]) for one in found])
+    with writing(options.out):
+        save_png(options.out, grid(rows, options.restarts + 1))
     say(f"{options.out}: the picture, what was found, and the other restarts")
     return DONE

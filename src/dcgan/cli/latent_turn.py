@@ -57,12 +57,13 @@ def run(arguments: Sequence[str]) -> int:
     options = tyro.cli(TurnOptions, prog="dcgan latent turn", args=arguments)
     _check(options)
     from dcgan.images import save_gif, save_png
-    from dcgan.latent.saved import require_new, write_direction
-    from dcgan.latent.turn import turn
+    from dcgan.latent.saved import require_new, write_direction, writing
+    from dcgan.latent.turn import check, turn
     from dcgan.pretrained import Generator
     from dcgan.progress import Display
 
     require_new(options.out, options.save_direction)
+    check(options.n, options.steps, options.seed, options.reach)
     generator = Generator.from_pretrained(options.run, options.device)
     with Display() as display:
         found, used, labelled = _direction(options, generator, display)
@@ -75,10 +76,11 @@ def run(arguments: Sequence[str]) -> int:
             seed=options.seed,
             without=used,
         )
-        if options.out.suffix.lower() == ".gif":
-            save_gif(options.out, turned.frames())
-        else:
-            save_png(options.out, turned.picture())
+        with writing(options.out):
+            if options.out.suffix.lower() == ".gif":
+                save_gif(options.out, turned.frames(), hold=0)
+            else:
+                save_png(options.out, turned.picture())
         display.say(f"from {printable(found.start)} to {printable(found.end)}")
         if labelled and found.end in labelled.images.class_names:
             label = labelled.images.class_names.index(found.end)

@@ -49,16 +49,15 @@ class LatentWalkOptions:
 
 def run(arguments: Sequence[str]) -> int:
     options = tyro.cli(tyro.conf.FlagCreatePairsOff[LatentWalkOptions], prog="dcgan latent walk", args=arguments)
-    through = _numbers(options.through) if options.through is not None else tuple(range(max(0, options.points)))
-    for path in (options.out, options.json):
-        if path is not None and path.exists():
-            raise InputError(f"{printable(path)}: exists already; name another")
+    through = _numbers(options.through) if options.through is not None else range(min(max(0, options.points), 2**53))
     if options.out.suffix.lower() not in ("", ".png", ".gif"):
         raise InputError(f"out: {printable(options.out)} is neither a .png, a .gif nor a folder to make")
+    from dcgan.latent.saved import require_new, writing
     from dcgan.latent.walk import check, walk
     from dcgan.pretrained import Generator
     from dcgan.progress import Display
 
+    require_new(options.out, options.json, folders=False)
     check(through, options.steps, options.seed, options.interpolation, options.loop)
     generator = Generator.from_pretrained(options.run, options.device)
     with Display() as display:
@@ -74,13 +73,12 @@ def run(arguments: Sequence[str]) -> int:
             progress=display.counter("drawing"),
         )
     smoothness = walked.smoothness()
-    try:
+    with writing(options.out):
         options.out.parent.mkdir(parents=True, exist_ok=True)
         save(options.out, walked)
-        if options.json is not None:
+    if options.json is not None:
+        with writing(options.json):
             _write_json(options, walked, smoothness)
-    except OSError as error:
-        raise InputError(f"{printable(error.filename or options.out)}: cannot be written ({error.strerror})") from error
     say(f"{printable(options.out)}: {len(walked.frames)} paths of {options.steps} frames")
     say(describe(smoothness))
     return DONE

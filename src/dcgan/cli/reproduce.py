@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -98,6 +99,6 @@ def run(arguments: Sequence[str]) -> int:
 def _numbers(text: str | None) -> dict[str, int]:
     """ "samples=10,trials=50" → {"samples": 10, "trials": 50}."""
     parts = [part.partition("=") for part in (text or "").split(",") if part.strip()]
-    if wrong := [name for name, _, number in parts if not (number.strip().isascii() and number.strip().isdecimal())]:
+    if wrong := [name for name, _, number in parts if not re.fullmatch(r"\s*[0-9]{1,20}\s*", number)]:
         raise InputError(f"numbers: {printable(wrong[0])!r} has no whole number; wants NAME=N,NAME=N")
     return {name.strip(): int(number) for name, _, number in parts}

@@ -8,7 +8,6 @@ with three samples a concept the result has it already, and with more it would b
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,7 +18,7 @@ from dcgan.latent.concepts import Concept
 from dcgan.latent.likely import typical
 from dcgan.pretrained import Generator
 
-NOISE = 0.25
+NOISE, MOST_NOISE = 0.25, 1000
 AROUND = 9
 CENTRE = 4
 _STREAM = 0xA817
@@ -52,7 +51,7 @@ def arithmetic(
 ) -> Arithmetic:
     """A - B + C of the concepts' mean z, drawn as C's class by a conditional generator.
 
-    noise: the neighbours are within ±noise. Raises InputError if it is negative or not a number.
+    noise: the neighbours are within ±noise, in [0, 1000]. Raises InputError for another, and a seed outside [0, 2^63).
     """
     check_noise(noise)
     distribution = generator.info.network.latent
@@ -84,13 +83,15 @@ def mean_as_drawn(concept: Concept, distribution: str) -> torch.Tensor:
 
 
 def check_noise(noise: float) -> None:
-    """Raises InputError unless it is 0 or more."""
-    if not 0 <= noise < math.inf:
-        raise InputError(f"noise: {noise:g} is outside [0, ∞)")
+    """Raises InputError unless it is in [0, MOST_NOISE]."""
+    if not 0 <= noise <= MOST_NOISE:
+        raise InputError(f"noise: {noise:g} is outside [0, {MOST_NOISE}]")
 
 
 def noise_of(seed: int) -> np.random.Generator:
-    """Random numbers of a seed that no latent has."""
+    """Random numbers of a seed that no latent has; InputError for a seed outside [0, 2^63)."""
+    if not 0 <= seed < 2**63:
+        raise InputError(f"seed: {seed} is outside [0, 2^63)")
     return np.random.Generator(np.random.Philox(key=np.array([seed, _STREAM], np.uint64)))
 
 

@@ -29,7 +29,7 @@ from dcgan.latents import latents
 from dcgan.pretrained import Generator
 from dcgan.progress import Display
 
-MOST_SAMPLES = 2**40
+MOST_SAMPLES, DIGITS = 2**40, 20
 Picking = tuple[int, ...] | Path | str
 """Sample numbers, a file of `dcgan latent project`, or the name of a class."""
 
@@ -85,10 +85,10 @@ def parse_picking(text: str) -> Picking:
     """
     text = text.strip()
     if re.fullmatch(r"[0-9]+(\s*,\s*[0-9]+)*", text):
-        numbers = tuple(int(number) for number in text.split(","))
-        if max(numbers) >= MOST_SAMPLES:
-            raise InputError(f"sample {max(numbers)} is outside [0, 2^40)")
-        return numbers
+        numbers = [number.strip() for number in text.split(",")]
+        if large := [number for number in numbers if len(number) > DIGITS or int(number) >= MOST_SAMPLES]:
+            raise InputError(f"sample {large[0][:DIGITS]} is outside [0, 2^40)")
+        return tuple(map(int, numbers))
     if text.lower().endswith(".json"):
         return Path(text)
     name = text.removeprefix("class:")
@@ -98,7 +98,9 @@ def parse_picking(text: str) -> Picking:
 
 
 def by_numbers(generator: Generator, numbers: Sequence[int], seed: int, confidences: Sequence[float] = ()) -> Concept:
-    """Samples of a seed, as `dcgan sample` numbers and draws them."""
+    """Samples of a seed, as `dcgan sample` numbers and draws them; InputError if there are none, or none such."""
+    if len(numbers) < 1:
+        raise InputError("no samples named: a concept wants one number or more")
     config = generator.info.network
     z = [latents(1, config.latent_dim, seed, number, config.latent) for number in numbers]
     labels = torch.tensor(numbers) % config.classes if config.classes else None

@@ -91,10 +91,10 @@ def project(
 ) -> Projection:
     """Find the z of a picture uint8 (H, W, C) of the generator's size.
 
-    label: the class to draw it as, for conditional generators; None takes those of the nearest samples. features:
-    weight of the discriminator's features in the loss, beside the pixels' 1. Networks that normalise by the batch do
-    it with the statistics of the first block of seed 0, as `Generator.draw` does, so that no restart changes another.
-    The same seed finds the same z. Raises InputError for wrong values.
+    label: number of the class to draw it as, for conditional generators; None takes those of the nearest samples.
+    features: weight of the discriminator's features in the loss, beside the pixels' 1. Networks that normalise by the
+    batch do it with the statistics of the first block of seed 0, as `Generator.draw` does, so that no restart changes
+    another. The same seed finds the same z. Raises InputError for wrong values.
     """
     if restarts < 1 or restarts > CANDIDATES or steps < 0 or not rate > 0 or not features >= 0:
         raise InputError(
@@ -106,6 +106,8 @@ def project(
     config = generator.info.network
     if picture.shape != (*config.size, config.image_channels):
         raise InputError(f"the picture has shape {picture.shape}; wants {(*config.size, config.image_channels)}")
+    if label is not None and not 0 <= label < config.classes:
+        raise InputError(f"label: no class {label}; this generator has {config.classes}, numbered from 0")
     if features and discriminator is None:
         raise InputError("features: wants the run's discriminator")
     z, labels, baseline = _starts(generator, picture, restarts, seed, label)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -49,23 +51,37 @@ def generator_digest(generator: Generator) -> str:
     return digest(generator.network.state_dict(), "generator")
 
 
-def require_new(*paths: Path | None) -> None:
-    """Raise InputError now rather than when the work is done, if a file is there already or has no folder."""
-    for path in paths:
-        if path is None:
-            continue
-        if path.exists():
+def require_new(*paths: Path | None, folders: bool = True) -> None:
+    """Raise InputError now rather than when the work is done, if a file is there already, or named twice.
+
+    folders: also if its folder is not there; else that is to be made.
+    """
+    named = list[Path]()
+    for path in filter(None, paths):
+        with writing(path):
+            there, whole = path.exists(), path.resolve()
+        if there:
             raise InputError(f"{printable(path)}: exists already; name another")
-        if not path.absolute().parent.is_dir():
+        if whole in named:
+            raise InputError(f"{printable(path)}: is named twice; two things cannot be written there")
+        if folders and not path.absolute().parent.is_dir():
             raise InputError(f"{printable(path)}: there is no folder {printable(path.parent)}")
+        named.append(whole)
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """What the system refuses meanwhile becomes an InputError that names the file."""
+    try:
+        yield
+    except OSError as error:
+        raise InputError(f"{printable(path)}: cannot be written ({error.strerror})") from error
 
 
 def write_json(path: Path, content: dict[str, Any]) -> None:
     """JSON for people and programs, whole or absent."""
-    try:
+    with writing(path):
         write_atomically(path, (json.dumps(content, indent=1, allow_nan=False) + "\n").encode())
-    except OSError as error:
-        raise InputError(f"{printable(path)}: cannot be written ({error.strerror})") from error
 
 
 def read_projection(path: Path, generator: Generator) -> Latents:
@@ -96,10 +112,8 @@ def read_projection(path: Path, generator: Generator) -> Latents:
 def write_direction(path: Path, direction: Direction) -> None:
     """A safetensors file with the tensor `direction`, and what it is in the metadata."""
     facts = {"format": DIRECTION, "start": direction.start, "end": direction.end, "generator": direction.generator}
-    try:
+    with writing(path):
         write_tensors(path, {"direction": direction.vector}, {"dcgan": json.dumps(facts)})
-    except OSError as error:
-        raise InputError(f"{printable(path)}: cannot be written ({error.strerror})") from error
 
 
 def read_direction(path: Path, generator: Generator) -> Direction:

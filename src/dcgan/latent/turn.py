@@ -76,8 +76,9 @@ def turn(
 ) -> Turn:
     """The first so many samples of a seed, each from `reach` vectors before it to as many behind it.
 
-    vector: (latent_dim,). without: sample numbers that are left out, such as those the vector was made of. Sums are
-    used as they are. Raises InputError for wrong values.
+    vector: (latent_dim,), finite. reach: in (0, 1000]; images, rows times steps: at most 100,000. without: sample
+    numbers that are left out, such as those the vector was made of. Sums are used as they are. Raises InputError for
+    wrong values.
     """
     check(rows, steps, seed, reach)
     dim = generator.info.network.latent_dim
