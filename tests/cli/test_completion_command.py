@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -57,6 +58,9 @@ CASES = [
     (("sample", "fol"), ["folder"]),
     (("sample", "run", "--out", "a"), ["a file.png"]),
     (("completion", ""), ["bash", "zsh", "fish"]),
+    (("reproduce", "table"), ["table1", "table2", "table3"]),
+    (("explore", "fol"), ["folder"]),
+    (("features", "forget", "run", "--save-run", "fol"), ["folder"]),
     (("nonsense", "--x"), []),
 ]
 
@@ -84,6 +88,19 @@ def test_fish(scripts: Path, typed: tuple[str, ...], offered: list[str]) -> None
 @pytest.mark.skipif(shutil.which("zsh") is None, reason="zsh is not installed")
 def test_zsh_can_read_it(scripts: Path) -> None:
     subprocess.run(["zsh", "-n", "dcgan.zsh"], cwd=scripts, check=True)
+
+
+def test_zsh_has_one_rest_at_most(scripts: Path) -> None:
+    """Two of them, as `*:RUN` and `*:IMAGE`, are an error of its own at every completion."""
+    lines = re.findall(r"(?m)^ +'?([a-z -]+)'?\) _arguments (.*) ;;$", (scripts / "dcgan.zsh").read_text())
+    assert {command for command, _ in lines} == set(COMMANDS)
+    found = {command: [s for s in shlex.split(said) if re.match(r"\*|[0-9]", s)] for command, said in lines}
+    assert found["latent project"] == ["1:RUN:_files", "*:IMAGE:_files"]
+    assert found["push"] == ["1:RUN:_files", "2:REPO: "]
+    assert found["explore"] == ["*:RUN:_files"]
+    assert found["reproduce"][0].startswith("1:NAME:(table1 table2 ")
+    for specs in found.values():
+        assert [s.split(":")[0] for s in specs] in (["1"], ["1", "2"], ["1", "*"], ["*"], [])
 
 
 def test_every_shell_has_every_word(scripts: Path) -> None:

@@ -98,11 +98,7 @@ def zsh(words: Words) -> str:
         pairs = " ".join(_zsh_pair(name, COMMANDS[f"{group} {name}"]) for name in _seconds(group))
         seconds.append(f"            {group}) all=({pairs}) ;;")
     cases = [
-        "        "
-        + shlex.quote(command)
-        + ") _arguments -s -S "
-        + " ".join(_zsh_spec(word) for word in (HELP, *options))
-        + " ;;"
+        "        " + shlex.quote(command) + ") _arguments -s -S " + " ".join(_zsh_specs((HELP, *options))) + " ;;"
         for command, options in words.items()
     ]
     return f"""#compdef dcgan
@@ -216,16 +212,22 @@ def _zsh_pair(name: str, told: str) -> str:
     return shlex.quote(f"{name}:{told}")
 
 
-def _zsh_spec(word: Word) -> str:
-    """One argument of _arguments: '(-n --n)'{-n,--n}'[help]:N:( … )'."""
+def _zsh_specs(words: Sequence[Word]) -> list[str]:
+    """The arguments of _arguments; those without an option by their place, '1:RUN:_files'."""
+    places = [word for word in words if not word.names]
+    return [_zsh_spec(word, 0 if word.names else 1 + places.index(word)) for word in words]
+
+
+def _zsh_spec(word: Word, place: int) -> str:
+    """One argument of _arguments: '(-n --n)'{-n,--n}'[help]:N:( … )'; place: from 1, of one without an option."""
     action = "_files" if word.place else ""
     if word.choices:
         action = f"({' '.join(word.choices)})"
         if word.place:
             action = f"{{_alternative 'names\\:name\\:({' '.join(word.choices)})' 'files\\:file\\:_files'}}"
-    metavar = word.metavar.strip("[].").replace(":", " ") or "value"
+    metavar = word.what.replace(":", " ") or "value"
     if not word.names:
-        return shlex.quote(f"*:{metavar}:{action or ' '}")
+        return shlex.quote(f"{'*' if word.many else place}:{metavar}:{action or ' '}")
     told = _brief(word.help).replace("\\", "\\\\").replace("[", "\\[").replace("]", "\\]").replace(":", "\\:")
     rest = f"[{told}]" + ("" if word.flag else f":{metavar}:{action or ' '}")
     others = f"({' '.join(word.names)})" if len(word.names) > 1 else ""

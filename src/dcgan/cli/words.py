@@ -13,8 +13,8 @@ import tyro
 
 from dcgan.cli import COMMANDS, module_of
 
-PLACES = {"RUN", "PATH", "FILE", "FOLDER", "DATA", "[DATA]", "IMAGE..."}
-"""Metavars of what may be a file or a folder."""
+PLACES = {"RUN", "PATH", "FILE", "FOLDER", "DIR", "DATA", "IMAGE"}
+"""What may be a file or a folder, as metavars have it."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,17 @@ class Word:
     @property
     def place(self) -> bool:
         """Whether its value may be a path."""
-        return self.metavar in PLACES
+        return self.what in PLACES
+
+    @property
+    def what(self) -> str:
+        """The metavar's name: "RUN" of "RUN [RUN ...]"."""
+        return self.metavar.split(" ")[0].strip("[].")
+
+    @property
+    def many(self) -> bool:
+        """Whether several values may follow one another."""
+        return "..." in self.metavar
 
 
 def words_of(command: str) -> list[Word]:
@@ -77,6 +87,10 @@ def _word(field: str, kind: Any, notes: list[Any], pairs: bool) -> list[Word]:
         from dcgan.data.named import NAMES
 
         choices = tuple(NAMES)
+    elif field == "name" and metavar == "NAME":
+        from dcgan.reproduce import NAMES as EXPERIMENTS
+
+        choices = tuple(EXPERIMENTS)
     elif field == "preset":
         from dcgan.presets import PRESETS
 
