@@ -32,10 +32,17 @@ def latents(
     return z if truncation is None else truncate(z, truncation, distribution)
 
 
+def check_draw(seed: int, truncation: float | None = None) -> None:
+    """Raises InputError for a seed or a truncation that no latents can be drawn with."""
+    if not 0 <= seed < 2**63:
+        raise InputError(f"seed: {seed} is outside [0, 2^63)")
+    if truncation is not None and not (math.isfinite(truncation) and truncation > 0):
+        raise InputError(f"truncation: {truncation} is outside (0, ∞)")
+
+
 def truncate(z: torch.Tensor, truncation: float, distribution: str = "normal") -> torch.Tensor:
     """z within ±truncation: smaller is more typical and less varied. Raises InputError unless it is > 0."""
-    if not (math.isfinite(truncation) and truncation > 0):
-        raise InputError(f"truncation: {truncation} is outside (0, ∞)")
+    check_draw(0, truncation)
     if distribution == "uniform":
         return z * min(truncation, 1.0)
     if truncation >= 10:

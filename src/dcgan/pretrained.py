@@ -25,7 +25,7 @@ from dcgan.hub.card import require_licence
 from dcgan.hub.files import SHOWN, model_files
 from dcgan.hub.repository import fetch, require_repo_id, upload
 from dcgan.images import Images, to_array
-from dcgan.latents import BLOCK, latents
+from dcgan.latents import BLOCK, check_draw, latents
 from dcgan.networks import build_discriminator, build_generator
 from dcgan.networks.folding import ready_to_draw
 from dcgan.networks.statistics import Statistics, batch_statistics, with_statistics
@@ -193,8 +193,7 @@ class Generator(_Pretrained):
             raise InputError(f"n: {n} images cannot be drawn; at least 1")
         if start % BLOCK:
             raise ValueError(f"start is {start}; it has to be a multiple of {BLOCK}")
-        if not 0 <= seed < 2**63:
-            raise InputError(f"seed: {seed} is outside [0, 2^63)")
+        check_draw(seed, truncation)
         label = self.class_index(label)
         config, size = self.info.network, self._batch()
 

@@ -43,6 +43,25 @@ def plain_test(drawn: np.ndarray, labels: np.ndarray, real: Pack) -> tuple[float
     return float((labels[squares.argmin(1)] != real.labels).mean()), float(np.sqrt(squares.min(1)).mean())
 
 
+@pytest.mark.parametrize(
+    ("metric", "options", "said"),
+    [
+        ("1nn", {"samples": 0}, "samples: 0 images say nothing; at least 1"),
+        ("1nn", {"samples": -5}, "samples: -5 images say nothing; at least 1"),
+        ("memorisation", {"samples": 19}, "samples: 19 images say nothing; at least 20"),
+        ("kid", {"samples": 0}, "samples: 0 images say nothing; at least 20"),
+        ("kid", {"reference_samples": 0}, "reference: 0 images say nothing; at least 20"),
+        ("1nn", {"seed": -1}, r"seed: -1 is outside \[0, 2\^63\)"),
+        ("memorisation", {"truncation": 0.0}, r"truncation: 0.0 is outside \(0, ∞\)"),
+    ],
+)
+def test_wrong_numbers_are_refused_before_anything_is_read(
+    metric: str, options: dict[str, Any], said: str, tmp_path: Path
+) -> None:
+    with pytest.raises(InputError, match=said):
+        evaluate(tmp_path / "no such run", metrics=[metric], **options)
+
+
 def test_table_3_with_the_classes_asked_for(ready: None, conditional: Path, held_out: Path, packed: Pack) -> None:
     scores = scored(conditional, held_out, metrics=["1nn"], samples=1500, seed=4)
     real = pack(find_source(held_out), (16, 16), 3)

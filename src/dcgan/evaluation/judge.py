@@ -23,11 +23,12 @@ from dcgan.evaluation.extractors import Extractor
 from dcgan.evaluation.fidelity import Estimate
 from dcgan.evaluation.measure import Measure
 from dcgan.evaluation.memorisation import Memorisation, memorisation, neighbour_grid
-from dcgan.evaluation.metrics import DEFAULT_METRICS, OF_FEATURES, check_metrics, compare
+from dcgan.evaluation.metrics import DEFAULT_METRICS, FEWEST, OF_FEATURES, check_metrics, check_number, compare
 from dcgan.evaluation.neighbours import labelled_blocks, marks_up_to, nearest_neighbour_test, real_control
 from dcgan.evaluation.originals import RealImages, originals
 from dcgan.evaluation.scores import Floor, Interval, Score, append, require_appendable
 from dcgan.images import save_png
+from dcgan.latents import check_draw
 from dcgan.pretrained import Generator
 from dcgan.progress import Display
 from dcgan.run import Run
@@ -65,6 +66,9 @@ def evaluate(
     looking of the metrics of features; the rest is done by the main one, which alone has the scores.
     """
     check_metrics(metrics)
+    check_number("samples", samples, 1 if set(metrics) == {"1nn"} else FEWEST)
+    check_number("reference", FEWEST if reference_samples is None else reference_samples)
+    check_draw(seed, truncation)
     with distributed.joined(device):
         display = Display(quiet=quiet or not distributed.is_main())
         how = (extractor, weights, samples, reference_samples, seed, truncation, device, precision)

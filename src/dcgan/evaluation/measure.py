@@ -14,12 +14,18 @@ from dcgan.device import resolve_device
 from dcgan.errors import InputError
 from dcgan.evaluation.choice import choose_extractor
 from dcgan.evaluation.extractors import Extractor, Features, joined
-from dcgan.evaluation.metrics import DEFAULT_METRICS, OF_FEATURES, Measured, check_metrics, compare
+from dcgan.evaluation.metrics import (
+    DEFAULT_METRICS,
+    FEWEST,
+    OF_FEATURES,
+    Measured,
+    check_metrics,
+    check_number,
+    compare,
+)
 from dcgan.evaluation.reference import KEPT, Reference, reference
 from dcgan.pretrained import SHARE, Generator
 from dcgan.progress import Display
-
-FEWEST = 20
 
 
 class Measure:
@@ -68,8 +74,7 @@ class Measure:
         display = display or Display(quiet=True)
         number = len(train.images) if reference_samples is None else reference_samples
         for name, value in (("samples", samples), ("reference", number)):
-            if value < FEWEST:
-                raise InputError(f"{name}: {value} images say nothing; at least {FEWEST}")
+            check_number(name, value)
         if number > len(train.images):
             raise InputError(f"reference: there are only {len(train.images):,} real images, not {number:,}")
         chosen = choose_extractor(extractor, weights, train, resolve_device(device), precision, display)

@@ -25,6 +25,8 @@ METRICS = OF_FEATURES | {
 }
 DEFAULT_METRICS = ("fid", "kid", "prc", "dc")
 MANY_DIMENSIONS = 256
+FEWEST = 20
+"""Images of one side that a metric can say something of; Table 3's references may be fewer."""
 
 
 @dataclass(frozen=True)
@@ -62,6 +64,12 @@ def check_metrics(
             f"metrics: isc wants class probabilities, and this {extractor.name} has no classifier "
             "(none in its weights, or one of zeros); leave isc out"
         )
+
+
+def check_number(name: str, images: int, fewest: int = FEWEST) -> None:
+    """Raises InputError if a number of images, of the option or the images of that name, is too small."""
+    if images < fewest:
+        raise InputError(f"{name}: {images} images say nothing; at least {fewest}")
 
 
 def compare(
