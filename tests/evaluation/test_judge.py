@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ import dcgan
 from dcgan.data.pack import Pack, pack
 from dcgan.data.sources import find_source
 from dcgan.errors import InputError
-from dcgan.evaluation import evaluate
+from dcgan.evaluation import evaluate, judge
 from dcgan.pretrained import class_labels
 
 
@@ -99,6 +100,47 @@ def test_table_3_wants_held_out_images_and_labels(ready: None, run: Path, held_o
         Image.open(path).save(flat / path.name)
     with pytest.raises(InputError, match="1nn: wants labels of the same classes"):
         scored(run, flat, metrics=["1nn"], samples=50)
+
+
+def test_table_3_wants_the_classes_of_the_generator(
+    ready: None, conditional: Path, small: Path, held_out: Path, tmp_path: Path
+) -> None:
+    for name in ("bright", "dark", "odd"):
+        shutil.copytree(small / "dark", tmp_path / "train" / name)
+        shutil.copytree(held_out / "dark", tmp_path / "test" / name)
+    with pytest.raises(InputError, match=r"1nn: wants images of 2 classes, and those of .* have 3"):
+        scored(conditional, tmp_path / "test", data=tmp_path / "train", metrics=["1nn"], samples=50)
+
+
+@pytest.mark.parametrize(
+    ("metrics", "kept", "said"),
+    [(["memorisation", "fid"], 12, "test: 12 images say nothing"), (["fid", "1nn"], 0, "1nn")],
+)
+def test_what_a_metric_lacks_is_said_before_another_is_measured(
+    metrics: list[str], kept: int, said: str, run: Path, held_out: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(judge.Measure, "of", None)
+    few = tmp_path / "few"
+    few.mkdir()
+    for path in sorted((held_out / "dark").iterdir())[:kept]:
+        shutil.copy(path, few)
+    with pytest.raises(InputError, match=said):
+        scored(run, few if kept else None, metrics=metrics, samples=50)
+
+
+def test_scores_are_kept_as_soon_as_they_are_there(
+    ready: None, run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupted(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(judge, "memorisation_scores", interrupted)
+    file = tmp_path / "scores.jsonl"
+    with pytest.raises(KeyboardInterrupt):
+        evaluate(run, metrics=["fid", "memorisation"], samples=50, extractor="classifier", json=file)
+    (line,) = file.read_text().splitlines()
+    assert (run / "evaluation.jsonl").read_text().splitlines()[-1] == line
+    assert f"done before that: fid {json.loads(line)['value']:.4g}" in capsys.readouterr().out
 
 
 def test_memorisation_in_both_spaces_with_a_picture(ready: None, run: Path, held_out: Path) -> None:

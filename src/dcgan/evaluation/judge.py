@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 import functools
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,6 @@ import numpy as np
 import dcgan
 from dcgan import distributed
 from dcgan.config import DataConfig
-from dcgan.data.pack import Pack
 from dcgan.device import resolve_device
 from dcgan.errors import InputError, printable
 from dcgan.evaluation.choice import choose_extractor
@@ -84,8 +83,8 @@ def _evaluate(
     json: str | Path | None,
     display: Display,
 ) -> list[Score]:
-    extractor, weights, samples, reference_samples, seed, truncation, device, precision = how
-    path, weights_file = Path(model), Path(weights) if weights else None
+    _, _, samples, _, seed, truncation, device, precision = how
+    path = Path(model)
     generator = Generator.from_pretrained(path, device)
     run = Run.open(path) if (path / "config.yaml").is_file() else None
     if run:
@@ -98,37 +97,54 @@ def _evaluate(
         with distributed.in_turn():
             real = source.splits(generator.info.network, test, display)
         job = Job(generator, real, printable(path), source.settings, samples, seed, truncation, precision, display)
+        check_needs(job, metrics)
         scores: list[Score] = []
-        chosen: Extractor | None = None
-        if by_features := [name for name in metrics if name in OF_FEATURES]:
-            with distributed.in_turn():
-                measure = Measure.of(
-                    real.train,
-                    by_features,
-                    extractor=extractor,
-                    weights=weights_file,
-                    samples=samples,
-                    reference_samples=reference_samples,
-                    seed=seed,
-                    truncation=truncation,
-                    device=device,
-                    precision=precision,
-                    display=display,
-                )
-            scores += feature_scores(job, measure)
-            chosen = measure.extractor
-        if not distributed.is_main():
-            return []
-        if "1nn" in metrics:
-            scores += neighbour_scores(job)
-        if "memorisation" in metrics:
-            chosen = chosen or choose_extractor(
-                extractor, weights_file, real.train, resolve_device(device), precision, display
-            )
-            scores += memorisation_scores(job, chosen, run)
-    for file in files:
-        append(scores, file)
+        try:
+            for group in _groups(job, metrics, how, run):
+                for file in files:
+                    append(group, file)  # at once: what is done is kept, whatever becomes of the rest
+                scores += group
+        except BaseException:
+            if scores:
+                display.say("done before that: " + " · ".join(f"{score.metric} {score.value:.4g}" for score in scores))
+            raise
     return scores
+
+
+def _groups(job: Job, metrics: Sequence[str], how: tuple[Any, ...], run: Run | None) -> Iterator[list[Score]]:
+    """Those of features, of Table 3 and of memorisation, as each is ready; in the main process alone."""
+    extractor, weights, samples, reference_samples, seed, truncation, device, precision = how
+    weights_file = Path(weights) if weights else None
+    chosen: Extractor | None = None
+    if by_features := [name for name in metrics if name in OF_FEATURES]:
+        with distributed.in_turn():
+            measure = Measure.of(
+                job.real.train,
+                by_features,
+                extractor=extractor,
+                weights=weights_file,
+                samples=samples,
+                reference_samples=reference_samples,
+                seed=seed,
+                truncation=truncation,
+                device=device,
+                precision=precision,
+                display=job.display,
+            )
+        found = feature_scores(job, measure)
+        if distributed.is_main():
+            yield found
+        chosen = measure.extractor
+    if not distributed.is_main():
+        return
+    if "memorisation" in metrics and not chosen:  # now: it can be refused
+        chosen = choose_extractor(
+            extractor, weights_file, job.real.train, resolve_device(device), precision, job.display
+        )
+    if "1nn" in metrics:
+        yield neighbour_scores(job)
+    if "memorisation" in metrics and chosen:
+        yield memorisation_scores(job, chosen, run)
 
 
 @dataclass(frozen=True)
@@ -159,11 +175,23 @@ class Job:
             "dcgan": dcgan.__version__,
         }
 
-    def test(self, metric: str) -> Pack:
-        """The held-out images that a metric cannot do without."""
-        if self.real.test is None:
-            raise InputError(f"{metric}: wants held-out images, and these have no test split; name some with --test")
-        return self.real.test
+
+def check_needs(job: Job, metrics: Sequence[str]) -> None:
+    """Raises InputError now, rather than when other metrics are done, for real images that one can do nothing with."""
+    train, test, classes = job.real.train, job.real.test, job.generator.info.network.classes
+    if "memorisation" in metrics and test is not None:
+        check_number("test", len(test.images))
+    if "1nn" not in metrics:
+        return
+    if test is None:
+        raise InputError("1nn: wants held-out images, and these have no test split; name some with --test")
+    if train.labels is None or test.labels is None or train.class_names != test.class_names:
+        raise InputError(
+            f"1nn: wants labels of the same classes for {printable(train.source)} and {printable(test.source)}"
+        )
+    there = len(train.class_names)
+    if there != (wanted := classes or max(2, there)):
+        raise InputError(f"1nn: wants images of {wanted} classes, and those of {printable(train.source)} have {there}")
 
 
 def feature_scores(job: Job, measure: Measure) -> list[Score]:
@@ -199,11 +227,10 @@ def feature_scores(job: Job, measure: Measure) -> list[Score]:
 
 def neighbour_scores(job: Job) -> list[Score]:
     """Table 3 at growing numbers of drawings; the floor is the same with real training images."""
-    train, test, generator = job.real.train, job.test("1nn"), job.generator
-    if train.labels is None or test.labels is None or train.class_names != test.class_names:
-        raise InputError(
-            f"1nn: wants labels of the same classes for {printable(train.source)} and {printable(test.source)}"
-        )
+    train, test, generator = job.real.train, job.real.test, job.generator
+    assert test is not None  # of check_needs, as are the labels
+    assert train.labels is not None
+    assert test.labels is not None
     predict, labels_from = None, "the class asked for"
     if not generator.info.network.classes:
         device = next(generator.parameters()).device
