@@ -226,7 +226,7 @@ def feature_scores(job: Job, measure: Measure) -> list[Score]:
 
 
 def neighbour_scores(job: Job) -> list[Score]:
-    """Table 3 at growing numbers of drawings; the floor is the same with real training images."""
+    """Table 3 at growing numbers of drawings; the floor is the same with as many real training images, or all."""
     train, test, generator = job.real.train, job.real.test, job.generator
     assert test is not None  # of check_needs, as are the labels
     assert train.labels is not None
@@ -236,7 +236,11 @@ def neighbour_scores(job: Job) -> list[Score]:
         device = next(generator.parameters()).device
         classifier = load_classifier(train, device, job.display.counter("training the classifier on"))
         predict, labels_from = classifier.predict, f"classifier {classifier.extractor().digest[:8]}"
-    control = real_control(train.images, train.labels, test.images, test.labels, min(job.samples, len(train.images)))
+    marks, most = marks_up_to(job.samples), len(train.images)
+    controls = {
+        n: real_control(train.images, train.labels, test.images, test.labels, n)
+        for n in dict.fromkeys(min(mark, most) for mark in marks)
+    }
     result = nearest_neighbour_test(
         labelled_blocks(
             generator,
@@ -248,7 +252,7 @@ def neighbour_scores(job: Job) -> list[Score]:
         ),
         test.images,
         test.labels,
-        marks_up_to(job.samples),
+        marks,
         "classifier" if predict else "class",
         job.display.counter("drawing and comparing"),
     )
@@ -263,6 +267,7 @@ def neighbour_scores(job: Job) -> list[Score]:
     scores = []
     for found in result.scores:
         interval = Interval(found.low, found.high, "Wilson's, of the test images")
+        control = controls[min(found.references, most)]
         floor = functools.partial(Floor, samples=control.references, how="real training images")
         scores += [
             Score("1nn", found.error, interval, floor(control.error), samples=found.references, **alike),
