@@ -17,6 +17,7 @@ from dcgan.data.sources import find_source
 from dcgan.errors import InputError
 from dcgan.evaluation import evaluate, judge, neighbours
 from dcgan.pretrained import class_labels
+from tests.evaluation.conftest import plain_extractor
 
 
 @pytest.fixture(scope="module")
@@ -154,18 +155,26 @@ def test_scores_are_kept_as_soon_as_they_are_there(
 def test_memorisation_in_both_spaces_with_a_picture(ready: None, run: Path, held_out: Path) -> None:
     options: dict[str, Any] = {"metrics": ["memorisation"], "samples": 40, "extractor": "classifier"}
     scores = scored(run, held_out, **options)
-    names = [name + space for space in ("", "_features") for name in ("nearest_training", "copied", "near_copied")]
-    assert [name for name, _ in scores] == names
+    names = ["nearest_training", "copied", "near_copied", "nearest_training_features", "near_copied_features"]
+    assert [name for name, _ in scores] == names  # the classifier knows the training images: no copied_features
     assert scores["nearest_training", 40].floor.how == "held-out images"
     assert scores["copied", 40].interval.low < 0.5
-    assert (scores["copied", 40].extractor, scores["copied_features", 40].extractor) == ("pixels", "classifier")
+    assert (scores["copied", 40].extractor, scores["near_copied_features", 40].extractor) == ("pixels", "classifier")
     with Image.open(run / "memorisation.png") as picture:
         columns = (picture.width - 2) / 18
         rows = (picture.height - 2) / 18
     assert columns == 12  # the sample and 5 neighbours, twice
     assert 8 <= rows <= 16
-    kept = [json.loads(line) for line in (run / "evaluation.jsonl").read_text().splitlines()[-6:]]
+    kept = [json.loads(line) for line in (run / "evaluation.jsonl").read_text().splitlines()[-5:]]
     assert [line["metric"] for line in kept] == names
+
+
+def test_features_of_others_tell_of_copies_among_all(
+    run: Path, held_out: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(judge, "choose_extractor", lambda *_: plain_extractor())
+    scores = scored(run, held_out, metrics=["memorisation"], samples=40)
+    assert scores["copied_features", 40].extractor == "plain"
 
 
 def test_memorisation_without_held_out_images_gives_distances_alone(ready: None, run: Path) -> None:

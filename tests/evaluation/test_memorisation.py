@@ -119,6 +119,20 @@ def test_features_find_copies_too():
     assert contrast.near_copies == 100
 
 
+def test_in_features_learned_from_the_training_images_only_the_nearest_tell():
+    train, held_out, drawn = np.split(np.random.default_rng(1).normal(size=(1000, 10)), [300, 600])
+    train *= 1.2  # what was learned lies elsewhere
+    biased = memorisation(drawn, train, held_out).contrast
+    assert biased is not None
+    assert biased.copied_interval[1] < 0
+    result = memorisation(drawn, train, held_out, learned=True)
+    assert result.contrast is not None
+    assert list(result.contrast.shares) == ["near_copied"]
+    assert "of all samples" not in result.reading
+    drawn[:40] = train[:40] + 1e-3
+    assert memorisation(drawn, train, held_out, learned=True).reading.startswith("signs of memorisation")
+
+
 def test_the_share_of_copies_is_found():
     drawn = real(400, seed=6)
     drawn[:100] = slightly_changed(TRAIN[100:200])

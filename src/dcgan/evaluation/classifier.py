@@ -100,7 +100,7 @@ class TrainedClassifier:
         recipe = f"classifier {RECIPE}, {self.network.resize}"
         found = digest(self.network.state_dict(), recipe)
         return Extractor(
-            "classifier", found, self.network.resize, FEATURES, True, "fp32", self.device, run, PREDICTED_AT_ONCE
+            "classifier", found, self.network.resize, FEATURES, True, "fp32", self.device, run, PREDICTED_AT_ONCE, True
         )
 
     def _require_shape(self, shape: tuple[int, ...]) -> None:

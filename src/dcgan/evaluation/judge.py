@@ -287,7 +287,8 @@ def memorisation_scores(job: Job, extractor: Extractor, run: Run | None) -> list
         for images, what in ((drawn, "drawn"), (train.images, "training"))
     )
     of_held_out = None if held_out is None else extractor(held_out, job.display.counter("looking at test")).features
-    features = memorisation(of_drawn, of_train, of_held_out, job.display.counter("comparing with training"))
+    comparing = job.display.counter("comparing with training")
+    features = memorisation(of_drawn, of_train, of_held_out, comparing, learned=extractor.learned)
     if run:
         rows = np.unique([*range(min(SHOWN, len(drawn))), *pixels.suspects[:SHOWN]])
         picture = neighbour_grid(drawn[rows], train.images, features=(of_drawn[rows], of_train))
@@ -318,10 +319,7 @@ def _contrast(job: Job, found: Memorisation, how: dict[str, Any]) -> list[Score]
         Score(f"nearest_training{space}", found.median, None, held_out(contrast.median), **alike),
         *(
             Score(f"{name}{space}", share, Interval(*interval, by_chance), held_out(0.0), **alike)
-            for name, share, interval in (
-                ("copied", contrast.copied, contrast.copied_interval),
-                ("near_copied", contrast.near_copied, contrast.near_copied_interval),
-            )
+            for name, (share, interval) in contrast.shares.items()
         ),
     ]
 

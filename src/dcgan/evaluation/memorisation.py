@@ -43,6 +43,14 @@ class Contrast:
     near_copied: float
     """As `copied`, among the samples that are so near to any real image; 0 if there are none."""
     near_copied_interval: Interval
+    learned: bool = False
+    """Whether the features were learned from the training images: `copied` is of no use then."""
+
+    @property
+    def shares(self) -> dict[str, tuple[float, Interval]]:
+        """The shares of copies that say something, by name, with their intervals."""
+        near = {"near_copied": (self.near_copied, self.near_copied_interval)}
+        return near if self.learned else {"copied": (self.copied, self.copied_interval), **near}
 
 
 @dataclass(frozen=True)
@@ -67,13 +75,13 @@ class Memorisation:
         """What the numbers say, in a sentence."""
         if self.contrast is None:
             return "no held-out images to compare with: distances alone do not tell copies from good drawings"
-        (low, high), (near_low, near_high) = self.contrast.copied_interval, self.contrast.near_copied_interval
-        verdict = "signs of memorisation" if max(low, near_low) > 0 else "no sign of memorisation"
-        near = self.contrast.near_copies / self.samples
+        near, shares = self.contrast.near_copies / self.samples, self.contrast.shares
+        verdict = "signs" if any(low > 0 for _, (low, _) in shares.values()) else "no sign"
+        of = {"copied": "of all samples", "near_copied": "of the nearest"}
+        copies = [f"{share:.0%} {of[name]} ({low:.0%} to {high:.0%})" for name, (share, (low, high)) in shares.items()]
         return (
-            f"{verdict}: {near:.1%} of the samples are nearer to training images than {1 - RARE:.0%} of held-out ones; "
-            f"copies beyond chance: {self.contrast.copied:.0%} of all samples ({low:.0%} to {high:.0%}), "
-            f"{self.contrast.near_copied:.0%} of the nearest ({near_low:.0%} to {near_high:.0%})"
+            f"{verdict} of memorisation: {near:.1%} of the samples are nearer to training images than "
+            f"{1 - RARE:.0%} of held-out ones; copies beyond chance: {', '.join(copies)}"
         )
 
 
@@ -82,6 +90,8 @@ def memorisation(
     train: np.ndarray,
     held_out: np.ndarray | None = None,
     progress: Callable[[int, int], None] | None = None,
+    *,
+    learned: bool = False,
 ) -> Memorisation:
     """Distances from samples, and from held-out images, to the nearest training image.
 
@@ -89,6 +99,8 @@ def memorisation(
     are often more typical than real images, and then nearer to *any* of them: `nearer` and `near_copies` compare the
     samples with held-out images (Meehan et al. 2020); `copied` and `near_copied` compare training with held-out images
     as neighbours, which without memory are all the same to a sample. progress(done, total) counts the training images.
+    learned: the features are those of a network that was trained on the training images. These lie elsewhere in them
+    than unseen images do, and are not all the same to a sample that knows neither: `copied` is left out.
     Raises ValueError for other types and shapes.
     """
     space: Literal["pixels", "features"] = "pixels" if drawn.dtype == np.uint8 else "features"
@@ -108,6 +120,7 @@ def memorisation(
             *share_copied(to_train, to_held_out, np.full(len(drawn), True)),
             int((distances < bar).sum()),
             *share_copied(to_train, to_held_out, near),
+            learned,
         )
     suspects = tuple(np.argsort(suspicion, kind="stable")[:SHOWN].tolist())
     median, nearest = float(np.median(distances)), float(distances.min())
