@@ -6,6 +6,7 @@ import math
 import numpy as np
 import pytest
 
+from dcgan.errors import InputError
 from dcgan.evaluation.memorisation import memorisation, neighbour_grid, probability_less, share_copied
 from dcgan.evaluation.nearest import Nearest
 
@@ -111,6 +112,27 @@ def test_pixels_are_measured_in_0_to_1_and_features_as_they_are():
     assert features.contrast.median == 90
 
 
+def test_held_out_images_that_are_training_images_are_refused():
+    held_out = HELD_OUT.copy()
+    held_out[:16] = TRAIN[100:116]
+    with pytest.raises(
+        InputError, match="test: 16 of 300 held-out images are training images; name others with --test"
+    ):
+        memorisation(TRAIN[:100], TRAIN, held_out)
+    with pytest.raises(InputError, match="test: 600 of 600 held-out"):
+        memorisation(TRAIN[:100], TRAIN, TRAIN.copy())
+
+
+def test_a_few_images_that_are_in_both_sets_hide_no_copies():
+    held_out, drawn = HELD_OUT.copy(), real(800, seed=10)
+    held_out[:15] = TRAIN[100:115]
+    drawn[:40] = TRAIN[200:240]
+    contrast = memorisation(drawn, TRAIN, held_out).contrast
+    assert contrast is not None
+    assert contrast.near_copies >= 40
+    assert contrast.near_copied_interval[0] > 0.3
+
+
 def test_features_find_copies_too():
     train, held_out = rng.normal(size=(300, 6)), rng.normal(size=(300, 6))
     contrast = memorisation(train[:100] + 1e-3, train, held_out).contrast
@@ -173,7 +195,7 @@ def test_the_share_of_copies_of_chosen_samples():
     chosen = np.array([True, True, False, False, True])
     apart = searched(drawn[chosen], places(0, 100)), searched(drawn[chosen], places(10, 50))
     assert share_copied(*searches, chosen) == share_copied(*apart, everyone(3))
-    assert share_copied(*searches, ~everyone(5)) == (0, (0, 0))
+    assert share_copied(*searches, ~everyone(5)) == (0, (-1, 1))  # as many training images as others; nothing is known
 
 
 def test_the_interval_of_the_share_of_copies_holds_what_it_says():

@@ -13,12 +13,15 @@ from typing import Literal
 
 import numpy as np
 
+from dcgan.errors import InputError
 from dcgan.evaluation.nearest import Nearest
 from dcgan.evaluation.neighbours import PIECE, Z95
 from dcgan.images import grid
 
 RARE = 0.01
 """A sample is a near copy if it is nearer to a training image than all but this share of the held-out images."""
+SEEN = 0.05
+"""If more of the held-out images than this share are training images, they were not held out."""
 SHOWN = 8
 
 Interval = tuple[float, float]
@@ -39,9 +42,10 @@ class Contrast:
     held-out images are all the same to the generator (less by bad luck), 1 if all samples are copies."""
     copied_interval: Interval
     near_copies: int
-    """Samples nearer to a training image than all but RARE of the held-out images are."""
+    """Samples nearer to a training image than all but RARE of the held-out images are that are none."""
     near_copied: float
-    """As `copied`, among the samples that are so near to any real image; 0 if there are none."""
+    """As `copied`, among the samples that are so near to any real image; without any 0, in an interval of
+    all that there could be."""
     near_copied_interval: Interval
     learned: bool = False
     """Whether the features were learned from the training images: `copied` is of no use then."""
@@ -101,16 +105,19 @@ def memorisation(
     as neighbours, which without memory are all the same to a sample. progress(done, total) counts the training images.
     learned: the features are those of a network that was trained on the training images. These lie elsewhere in them
     than unseen images do, and are not all the same to a sample that knows neither: `copied` is left out.
-    Raises ValueError for other types and shapes.
+    Raises InputError if more than SEEN of the held-out images are training images, pixel for pixel; ValueError for
+    other types and shapes.
     """
     space: Literal["pixels", "features"] = "pixels" if drawn.dtype == np.uint8 else "features"
     unit = 255.0 if space == "pixels" else 1.0
+    baseline = None if held_out is None else _baseline(held_out, train) / unit
     to_train = _search(drawn, train, progress=progress)
     distances = suspicion = to_train.distances[:, 0] / unit
     contrast = None
-    if held_out is not None:
-        baseline = np.sort(_search(held_out, train).distances[:, 0] / unit)
-        bar, to_held_out = baseline[math.floor(RARE * len(baseline))], _search(drawn, held_out)
+    if held_out is not None and baseline is not None:
+        unseen = baseline[baseline > 0]
+        bar = unseen[math.floor(RARE * len(unseen))] if len(unseen) else 0.0
+        to_held_out = _search(drawn, held_out)
         others = to_held_out.distances[:, 0] / unit
         near, suspicion = np.minimum(distances, others) < bar, distances / np.maximum(others, np.finfo(float).tiny)
         contrast = Contrast(
@@ -125,6 +132,18 @@ def memorisation(
     suspects = tuple(np.argsort(suspicion, kind="stable")[:SHOWN].tolist())
     median, nearest = float(np.median(distances)), float(distances.min())
     return Memorisation(space, len(drawn), len(train), median, nearest, suspects, contrast)
+
+
+def _baseline(held_out: np.ndarray, train: np.ndarray) -> np.ndarray:
+    """Distances (M,) of held-out images to the nearest training image, sorted; InputError if too many are one."""
+    distances = np.sort(_search(held_out, train).distances[:, 0])
+    seen = int((distances == 0).sum())
+    if held_out.dtype == np.uint8 and seen > SEEN * len(distances):
+        raise InputError(
+            f"test: {seen:,} of {len(distances):,} held-out images are training images; "
+            "name others with --test, which the run was not trained on"
+        )
+    return distances
 
 
 def neighbour_grid(
@@ -148,16 +167,16 @@ def neighbour_grid(
 def share_copied(to_train: Nearest, to_held_out: Nearest, chosen: np.ndarray) -> tuple[float, Interval]:
     """The share of copies, and its 95 % interval, from which of N training and M held-out images is nearest.
 
-    chosen: bool (samples,), those to look at; 0 without any.
+    chosen: bool (samples,), those to look at; without any nothing is known: 0, and the interval has all shares.
 
     Without memory any M of all the images could as well have been held out, and a training image would be the nearest
     of a share N / (N + M) of the samples; of copies it always is. Some images are the nearest of many samples: with c
     samples at an image, a random choice of M images gives the share a variance in terms of the sum of c².
     """
     n, images = int(chosen.sum()), to_train.seen + to_held_out.seen
-    if not n:
-        return 0.0, (0.0, 0.0)
     chance = to_train.seen / images
+    if not n:
+        return 0.0, (-chance / (1 - chance), 1.0)
     gap = to_held_out.squared[chosen, 0] - to_train.squared[chosen, 0]
     share = float((gap > 0).mean() + chance * (gap == 0).mean())
     nearest = np.where(gap > 0, to_train.tags[chosen, 0], to_train.seen + to_held_out.tags[chosen, 0])
