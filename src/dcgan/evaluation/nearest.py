@@ -2,7 +2,7 @@
 
 Pixels go through int8 matrix products with int32 sums where the processor has them: |q - r|² = |q|² + |r|² - 2 q·r,
 and a distance is the same after 128 is taken from every pixel. 10,000 queries against 10 million references of
-784 pixels are 7.8e13 products, about 2 minutes on one core with AMX; `docs/evaluation.md` has the figures.
+784 pixels are 7.8e13 products, 2.6 minutes on one core with AMX; `docs/evaluation-neighbours.md` has the figures.
 Without such products, lower bounds of the distances spare nearly all of the work.
 """
 
