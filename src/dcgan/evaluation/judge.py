@@ -61,7 +61,8 @@ def evaluate(
     Table 3, at 1,000, 10,000, … up to `samples` drawings) and memorisation (also a picture, memorisation.png, in a run
     directory). extractor: auto, inception, dinov2 or classifier; weights: its file. reference_samples: real images to
     compare with, by default all. precision: of the extractor, and of the drawings of 1nn. json: a file to add the
-    scores to, a line each. Raises InputError for wrong input. Processes started by torchrun share the drawing and
+    scores to, a line each. In both files features' scores, 1nn's and memorisation's are as soon as they are there.
+    Raises InputError for wrong input. Processes started by torchrun share the drawing and
     looking of the metrics of features; the rest is done by the main one, which alone has the scores.
     """
     check_metrics(metrics)
