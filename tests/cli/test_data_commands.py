@@ -38,6 +38,15 @@ def test_dedup_reports_and_moves(album: Path, tmp_path: Path, capsys: pytest.Cap
     assert len(list(album.iterdir())) == 12
 
 
+def test_dedup_says_what_it_leaves_where_it_is(album: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (album / "favourite.png").symlink_to("copy.png")
+    assert main(["data", "dedup", str(album), "--move-to", str(tmp_path / "aside")]) == 0
+    said = capsys.readouterr().out
+    assert "15 images: 2 groups with 3 duplicates" in said
+    assert "1 files moved there; 2 left where they are: links, or what a link leads to" in said
+    assert (album / "favourite.png").is_file()
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -87,11 +88,27 @@ def test_pages_show_groups_side_by_side_and_are_bounded(monkeypatch: pytest.Monk
 def test_moving_aside_keeps_the_paths(tmp_path: Path) -> None:
     source, packed = opened(photos(tmp_path / "p"))
     before = {path.name: path.read_bytes() for path in (tmp_path / "p").rglob("*.png")}
-    assert move_aside(source, copies(source, packed, FOUND), tmp_path / "aside") == 3
+    assert move_aside(source, copies(source, packed, FOUND), tmp_path / "aside") == (3, 0)
     moved = {str(path.relative_to(tmp_path / "aside")) for path in (tmp_path / "aside").rglob("*.png")}
     assert moved == {"a/0.png", "b/3.png", "b/5.png"}
     after = {path.name: path.read_bytes() for path in tmp_path.rglob("*.png")}
     assert after == before
+
+
+def test_links_and_what_they_lead_to_stay(tmp_path: Path) -> None:
+    data, outside = photos(tmp_path / "p"), tmp_path / "outside"
+    outside.mkdir()
+    shutil.copy(data / "b" / "5.png", outside / "holiday.png")
+    (data / "a" / "0-favourite.png").symlink_to("2.png")
+    (data / "z").symlink_to(outside)
+    source, packed = opened(data)  # a/0-favourite a/0 a/2 a/4 b/1 b/3 b/5 z/holiday
+    one = 1.0, 1.0
+    groups = (Group((1, 3), one, (0, 0)), Group((0, 2), one, (0, 0)), Group((5, 6, 7), (*one, 1.0), (0, 0, 0)))
+    assert move_aside(source, copies(source, packed, Duplicates(8, groups)), tmp_path / "aside") == (2, 2)
+    moved = {str(path.relative_to(tmp_path / "aside")) for path in (tmp_path / "aside").rglob("*.png")}
+    assert moved == {"a/0.png", "b/5.png"}
+    assert (data / "a" / "0-favourite.png").is_file()
+    assert (outside / "holiday.png").is_file()
 
 
 def test_what_cannot_be_moved_is_refused(tmp_path: Path) -> None:

@@ -67,7 +67,9 @@ def run(arguments: Sequence[str]) -> int:
             write_report(options.out, packed, groups, {"agreement": options.agreement})
             say(f"{printable(options.out)}: groups.json, duplicates.txt and pages of pictures")
         if options.move_to:
-            say(f"{printable(options.move_to)}: {move_aside(source, groups, options.move_to):,} files moved there")
+            moved, stay = move_aside(source, groups, options.move_to)
+            left = f"; {stay:,} left where they are: links, or what a link leads to" if stay else ""
+            say(f"{printable(options.move_to)}: {moved:,} files moved there{left}")
     except OSError as error:
         raise InputError(f"{printable(error.filename)}: cannot be written ({error.strerror})") from error
     return DONE

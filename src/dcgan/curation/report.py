@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -122,17 +123,22 @@ def check_move(source: Source, folder: Path) -> None:
         raise InputError(f"{printable(folder)}: is inside of the data; name a --move-to outside of it")
 
 
-def move_aside(source: Source, groups: Sequence[Copies], folder: Path) -> int:
-    """Move all but the best file of each group to the same path below `folder`; returns how many.
+def move_aside(source: Source, groups: Sequence[Copies], folder: Path) -> tuple[int, int]:
+    """Move all but the best file of each group to the same path below `folder`; returns how many, and how many stay.
 
-    Nothing is written over. Raises InputError as `check_move` does, and when a file cannot be moved; those before
-    it are then in `folder`.
+    Links stay where they are, and what they lead to: none comes to lead nowhere, and nothing outside of the data is
+    moved. Nothing is written over. Raises InputError as `check_move` does, and when a file cannot be moved; those
+    before it are then in `folder`.
     """
     check_move(source, folder)
     assert isinstance(source, FolderSource)
-    moved = 0
+    linked = _linked(source)
+    moved = stay = 0
     for _, *others in groups:
         for copy in others:
+            if copy.name in linked:
+                stay += 1
+                continue
             target = folder / copy.name
             try:
                 target.parent.mkdir(parents=True, exist_ok=True)
@@ -146,4 +152,13 @@ def move_aside(source: Source, groups: Sequence[Copies], folder: Path) -> int:
                     f"{moved:,} files were moved before it"
                 ) from error
             moved += 1
-    return moved
+    return moved, stay
+
+
+def _linked(source: FolderSource) -> set[str]:
+    """The names that are links, or below one, and those of the files in the folder that they lead to."""
+    root = os.path.realpath(source.path)
+    real = {name: os.path.realpath(os.path.join(root, name)) for name in source.names}
+    links = {name for name, place in real.items() if place != os.path.normpath(os.path.join(root, name))}
+    reached = {real[name] for name in links}
+    return {name for name, place in real.items() if place in reached}
