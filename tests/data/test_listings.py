@@ -9,11 +9,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from dcgan.config import Config
 from dcgan.data import decode as decoding
 from dcgan.data import listings
 from dcgan.data.decode import BadImage
 from dcgan.data.sources import find_source
 from dcgan.errors import InputError
+from dcgan.run import Run
 from tests.data.samples import png, values, write_folder, write_tar, write_zip
 
 
@@ -239,6 +241,21 @@ def test_links_to_folders_are_followed(tmp_path):
     except OSError:
         pytest.skip("no links here")
     assert values(find_source(tmp_path / "data")) == {"linked/a.png": 0}
+
+
+def test_runs_and_reports_among_the_pictures_are_none(tmp_path):
+    pictures = write_folder(tmp_path, ["cat/1.png", "cat/samples/2.png", "dog/3.png"])
+    (pictures / "dog" / "config.yaml").touch()  # alone makes no run
+    before = find_source(pictures)
+    write_folder(pictures, ["runs/one/samples/0.png", "runs/one/grid.png", "found/page-01.png"])
+    Run.create(pictures / "runs" / "two", Config(), {})
+    for name in ("runs/one/config.yaml", "runs/one/data.json", "found/groups.json", "found/duplicates.txt"):
+        (pictures / name).touch()
+    after = find_source(pictures)
+    assert [item.name for item in after.items()] == [item.name for item in before.items()]
+    assert after.class_names == ("cat", "dog")
+    assert after.fingerprint() == before.fingerprint()
+    assert len(find_source(pictures / "runs" / "one")) == 2  # named itself it is data
 
 
 def test_unreadable_folders(tmp_path, monkeypatch):

@@ -28,6 +28,8 @@ from dcgan.data.streams import MOST_FILES, MOST_RATIO, DamagedTar, members, open
 from dcgan.errors import InputError, printable
 
 EXTENSIONS = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif")
+OURS = ({"config.yaml", "data.json", "samples"}, {"groups.json", "duplicates.txt"})
+"""What is in a run, and in a report of `dcgan data dedup`: the pictures there are made of the data, and are none."""
 UNREADABLE = (  # what zipfile and the decoders raise for damaged archives
     *(OSError, EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipFile, DamagedTar),
     *(NotImplementedError, struct.error, UnicodeDecodeError, OverflowError, RuntimeError),
@@ -166,7 +168,9 @@ def reason(error: Exception) -> str:
 
 
 def _walk(root: Path) -> Iterator[str]:
-    """Posix paths of the files below `root`; links to folders are followed, each folder entered once.
+    """Posix paths of the files below `root`, but for those of runs and reports (`OURS`) in it.
+
+    Links to folders are followed, each folder entered once.
 
     A folder that cannot be listed appears as a path that ends in "/": a candidate that fails to load, so it
     is counted and named like any other unreadable file.
@@ -185,6 +189,8 @@ def _walk(root: Path) -> Iterator[str]:
             if not prefix:
                 raise
             yield prefix
+            continue
+        if prefix and any(marks <= {entry.name for entry in entries} for marks in OURS):
             continue
         for entry in entries:
             is_link = entry.is_symlink()
