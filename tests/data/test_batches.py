@@ -37,6 +37,12 @@ def test_every_image_is_shown_equally_often(n: int, size: int) -> None:
     assert (batches.epoch, batches.offset) == (size, 0)
 
 
+def test_a_batch_may_be_thousands_of_times_the_set() -> None:
+    large, small = Batches(*numbered(2), batch_size=6001, seed=1), Batches(*numbered(2), batch_size=1, seed=1)
+    assert taken(large, 1) == [sorted(itertools.chain(*taken(small, 6001)))]
+    assert large.state() == small.state() == {"epoch": 3000, "offset": 1}
+
+
 def test_partial_batches_end_each_epoch() -> None:
     batches = Batches(*numbered(10), batch_size=4, seed=0, partial=True)
     sizes = [len(batch) for batch in taken(batches, 6)]

@@ -80,6 +80,13 @@ def test_what_is_wrong_with_the_data_is_said(tmp_path: Path, capsys: pytest.Capt
     assert "\x1b" not in text
 
 
+def test_one_image_makes_no_partial_batch(tmp_path: Path) -> None:
+    one = pictures(tmp_path / "p", [(16, 16)])
+    with pytest.raises(InputError, match=r"partial_batches: there is one image.*--no-partial-batches"):
+        prepared(one, "blog", image_size="16")
+    assert prepared(one, "blog", image_size="16", partial_batches=False).pack.total == 1
+
+
 def test_only_what_changes_the_result_counts_as_a_difference() -> None:
     old = load_preset("blog")
     assert settings_that_differ(old, old.replace(minutes=5, device="cpu", workers=3, tensorboard=True)) == []

@@ -102,14 +102,14 @@ class Batches(Iterator[Batch]):
         """No further batch is wanted."""
 
     def _take(self, n: int) -> np.ndarray:
-        rows = self._order[self.offset : self.offset + n].copy()
-        self.offset += len(rows)
-        if len(self._order) - self.offset <= (1 if self.partial else 0):
-            self.epoch, self.offset = self.epoch + 1, 0
-            self._order = self._permutation()
-        if len(rows) < n and not (self.partial and len(rows)):
-            rows = np.concatenate([rows, self._take(n - len(rows))])
-        return rows
+        parts: list[np.ndarray] = []
+        while n and not (self.partial and parts):
+            parts.append(self._order[self.offset : self.offset + n])
+            n, self.offset = n - len(parts[-1]), self.offset + len(parts[-1])
+            if len(self._order) - self.offset <= (1 if self.partial else 0):
+                self.epoch, self.offset = self.epoch + 1, 0
+                self._order = self._permutation()
+        return np.concatenate(parts)
 
     def _permutation(self) -> np.ndarray:
         rng = np.random.Generator(np.random.Philox(key=self.seed, counter=[0, 0, 1, self.epoch]))

@@ -54,6 +54,11 @@ def prepare(config: Config, display: Display, left_out: Sequence[int] | None = N
     if config.data.dedup:
         prepared = prepared._replace(pack=_without_duplicates(prepared.pack, left_out, display))
     config, packed, _ = prepared
+    if config.data.partial_batches and packed.total < 2:
+        raise InputError(
+            "partial_batches: there is one image, and a batch of one is too small for batch norm; give more images, or "
+            "leave it out (--no-partial-batches)"
+        )
     rest = packed.total % config.training.batch_size
     if config.data.partial_batches and rest > 1 and rest % distributed.world():
         raise InputError(
