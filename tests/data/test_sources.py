@@ -9,6 +9,7 @@ import pytest
 
 from dcgan.data.sources import find_source, find_source_of_run
 from dcgan.errors import InputError
+from dcgan.training.prepare import located
 from tests.data.samples import png, write_folder, write_idx, write_tar, write_zip
 
 
@@ -72,6 +73,15 @@ def test_a_known_name_is_a_path_only_with_a_separator(tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("USERPROFILE", str(tmp_path))
     assert len(find_source("~/digits")) == 1
+
+
+def test_a_tilde_that_is_nobodys_is_a_letter(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InputError, match="no data at '~nosuchuser/photos'"):
+        find_source("~nosuchuser/photos")
+    write_folder(tmp_path / "~nosuchuser", ["a.png"])
+    assert len(find_source("~nosuchuser")) == 1
+    assert located("~nosuchuser") == str(tmp_path / "~nosuchuser")
 
 
 def test_a_run_does_not_say_where_to_download_to(tmp_path, monkeypatch):

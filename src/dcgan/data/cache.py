@@ -16,7 +16,7 @@ from dcgan.files import DISK_FULL, whole
 def default_cache() -> Path:
     """`$DCGAN_CACHE`, or the folder that the platform keeps for caches."""
     if chosen := os.environ.get("DCGAN_CACHE"):
-        return Path(chosen).expanduser()
+        return Path(os.path.expanduser(chosen))
     if sys.platform == "win32":
         base = os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local"
     elif sys.platform == "darwin":

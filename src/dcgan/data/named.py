@@ -90,7 +90,7 @@ def digits_source(split: Split = "train") -> ArraySource:
 
 def _roots(data_root: Path | None) -> list[Path]:
     env = os.environ.get("DCGAN_DATA")
-    given = [Path(root).expanduser() for root in (data_root, env) if root]
+    given = [Path(os.path.expanduser(root)) for root in (data_root, env) if root]
     return list(dict.fromkeys([*given, default_data_root()]))
 
 

@@ -7,6 +7,7 @@ and `listings`, `idx` and `named` for what stands behind it.
 from __future__ import annotations
 
 import contextlib
+import os
 import zipfile
 from pathlib import Path
 
@@ -47,7 +48,7 @@ def find_source(
         raise InputError(f"no data given; it is {FORMS}")
     if is_pattern(str(data)):
         return shard_source(str(data))
-    path = Path(data).expanduser()
+    path = Path(os.path.expanduser(data))  # which leaves a ~ that is nobody's as it is
     try:
         if path.is_dir():
             return shard_folder(path) or idx_folder(path, split) or folder_source(path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -100,7 +101,7 @@ def originals(model: Path, data: str | Path | None) -> Originals:
     settings = run.config.data if run else DataConfig()
     if data is not None:
         # A Path is never the name of a set.
-        where = str(data.expanduser().resolve()) if isinstance(data, Path) else data
+        where = str(Path(os.path.expanduser(data)).resolve()) if isinstance(data, Path) else data
         return Originals(replace(settings, data=where))
     if run is None:
         raise InputError(

@@ -30,7 +30,7 @@ def find_weights(url: str, given: Path | None = None) -> Path | None:
     for place, said in ((given, "weights"), (os.environ.get("DCGAN_WEIGHTS"), "$DCGAN_WEIGHTS")):
         if not place:
             continue
-        path = Path(place).expanduser()
+        path = Path(os.path.expanduser(place))
         file = path / name if path.is_dir() else path
         if file.is_file():
             return file

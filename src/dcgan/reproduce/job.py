@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -236,7 +237,7 @@ def _shown(run: Run) -> Any:
 
 def parts(data: str) -> tuple[str, str | None]:
     """Training and test images, if the data is a folder that holds both as zips, tars or folders; else it, and None."""
-    folder = Path(data).expanduser()
+    folder = Path(os.path.expanduser(data))
     if data not in NAMES and folder.is_dir():
         found = {path.name for path in folder.iterdir()}
         for suffix in ("", ".zip", *TAR_EXTENSIONS):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import importlib.util
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -116,7 +117,7 @@ def _without_duplicates(packed: Pack, left_out: Sequence[int] | None, display: D
 
 def located(data: str) -> str:
     """A path made absolute, so that a resume finds it from any folder; names stay as they are."""
-    return data if data in ("", *NAMES) or is_url(data) else str(Path(data).expanduser().resolve())
+    return data if data in ("", *NAMES) or is_url(data) else str(Path(os.path.expanduser(data)).resolve())
 
 
 def describe_data(packed: Pack) -> dict[str, Any]:

@@ -32,6 +32,12 @@ def test_a_file_with_braces_in_its_name_is_itself(tmp_path: Path) -> None:
     assert not is_pattern("photos/")
 
 
+def test_brackets_in_the_name_of_a_folder_that_exists(tmp_path: Path) -> None:
+    (tmp_path / "[old]").mkdir()
+    (tmp_path / "[old]" / "x-0.tar").write_bytes(b"")
+    assert expand(f"{tmp_path}/[old]/x-{{0..0}}.tar") == (f"{tmp_path}/[old]/x-0.tar",)
+
+
 @pytest.mark.parametrize(
     ("pattern", "said"),
     [
@@ -40,6 +46,8 @@ def test_a_file_with_braces_in_its_name_is_itself(tmp_path: Path) -> None:
         ("https://host/{5..2}", "smallest first"),
         ("http://[::1/x.tar", "is no URL"),
         ("https:///x.tar", "is no URL"),
+        ("http://a..b/x-{0..3}.tar", "is no URL"),
+        ("~nosuchuser/*.tar", "matches no file|there is no"),
         ("x" * 5000 + "*.tar", "there is no|matches no file"),
         ("https://host/{0..999999999999}", "no range of up to"),
         ("https://host/{0..999}{0..999}", "stands for more than"),

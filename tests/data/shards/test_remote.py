@@ -12,6 +12,7 @@ from concurrent.futures import CancelledError, ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import numpy as np
 import pytest
@@ -35,7 +36,7 @@ class Server:
 
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
-                name = self.path.rsplit("/", 1)[-1]
+                name = unquote(self.path).rsplit("/", 1)[-1]
                 outer.asked.append(name)
                 fault = outer.faults.get(name, [])
                 what = fault.pop(0) if fault else ""
@@ -87,6 +88,12 @@ def test_only_the_index_is_fetched_at_first(server: Server, album: Path) -> None
     packed = pack(source, (16, 16), 3)
     assert np.array_equal(packed.images, pack(find_source(album), (16, 16), 3).images)
     assert Counter(server.asked).most_common(1)[0][1] == 1  # each file once
+
+
+def test_letters_that_urls_do_not_have_are_quoted(server: Server) -> None:
+    shutil.move(server.folder / "shard-000000.tar", server.folder / "süß und 50%.tar")
+    assert remote.fetched(f"{server.url}/süß und 50%25.tar").is_file()
+    assert server.asked == ["süß und 50%.tar"]
 
 
 def test_it_streams_as_from_the_disk_with_a_cache_of_a_few_shards(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import glob
 import os
 import re
-from pathlib import Path
 from urllib.parse import urlsplit
 
 from dcgan.errors import InputError, printable
@@ -22,7 +21,7 @@ def is_url(data: str) -> bool:
 
 def is_pattern(data: str) -> bool:
     """Whether this stands for shards: a URL, or a path with braces, `*`, `?` or `[` that is no file itself."""
-    return is_url(data) or (any(c in data for c in "{*?[") and not os.path.exists(Path(data).expanduser()))
+    return is_url(data) or (any(c in data for c in "{*?[") and not os.path.exists(os.path.expanduser(data)))
 
 
 def expand(pattern: str) -> tuple[str, ...]:
@@ -35,15 +34,16 @@ def expand(pattern: str) -> tuple[str, ...]:
         if pattern.split(":")[0].lower() not in ("http", "https"):
             raise InputError(f"{printable(pattern)}: shards are read from files and by http:// and https:// only")
         try:
-            hosts = [urlsplit(url).hostname for url in urls]
+            hosts = [(urlsplit(url).hostname or "").encode("idna") for url in urls]
         except ValueError as error:
             raise InputError(f"{printable(pattern)}: is no URL ({error})") from error
         if not all(hosts):
             raise InputError(f"{printable(pattern)}: is no URL (it names no host)")
         return tuple(urls)
     found: list[str] = []
-    for path in _unbraced(str(Path(pattern).expanduser())):
-        matches = sorted(glob.glob(path)) if any(c in path for c in "*?[") else [path]
+    for path in _unbraced(os.path.expanduser(pattern)):
+        globbed = any(c in path for c in "*?[") and not os.path.exists(path)
+        matches = sorted(glob.glob(path)) if globbed else [path]
         found += [match for match in matches if os.path.isfile(match)]
         if not matches or not os.path.exists(matches[0]):
             raise InputError(f"{printable(pattern)}: there is no {printable(path)}")

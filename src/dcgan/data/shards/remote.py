@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import http.client
 import os
+import string
 import tempfile
 import threading
 import time
@@ -15,7 +16,7 @@ from collections import defaultdict
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from dcgan.data.cache import default_cache
 from dcgan.data.patience import DataLost, again
@@ -88,7 +89,7 @@ def _may_pass(error: Exception) -> bool:
 
 def _fetch_text(url: str, most: int) -> bytes | None:
     try:
-        with _opener().open(url, timeout=TIMEOUT) as answer:
+        with _open(url) as answer:
             content: bytes = answer.read(most + 1)
             said = answer.headers.get("Content-Length", "")
             if said.isdecimal() and len(content) < min(int(said), most + 1):
@@ -103,7 +104,7 @@ def _fetch_text(url: str, most: int) -> bytes | None:
 def _fetch(url: str, path: Path, size: int | None, sha256: str) -> None:
     digest, count, most = hashlib.sha256(), 0, MOST_BYTES if size is None else min(size, MOST_BYTES)
     path.parent.mkdir(parents=True, exist_ok=True)
-    with _opener().open(url, timeout=TIMEOUT) as answer:
+    with _open(url) as answer:
         said = answer.headers.get("Content-Length")
         handle, partial = tempfile.mkstemp(".partial", dir=path.parent)
         try:
@@ -132,6 +133,17 @@ class _OnlyHttp(urllib.request.HTTPRedirectHandler):
         if scheme != "https" and scheme != urlsplit(req.full_url).scheme.lower():
             raise InputError(f"{printable(req.full_url)}: redirects to {printable(newurl)}, which is not followed")
         return super().redirect_request(req, fp, code, msg, headers, newurl)
+
+
+def _open(url: str) -> Any:
+    """A server's answer. Spaces and letters other than ASCII's are sent as URLs have them, all else as it is."""
+    parts = urlsplit(url)
+    ascii_only = parts._replace(
+        netloc=parts.netloc if parts.netloc.isascii() else parts.netloc.encode("idna").decode(),
+        path=quote(parts.path, safe=string.punctuation),
+        query=quote(parts.query, safe=string.punctuation),
+    )
+    return _opener().open(ascii_only.geturl(), timeout=TIMEOUT)
 
 
 def _opener() -> urllib.request.OpenerDirector:
