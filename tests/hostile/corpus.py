@@ -10,6 +10,7 @@ from tests.hostile.archives import archive_cases, published_cases
 from tests.hostile.case import Case, bytes_of
 from tests.hostile.pictures import picture_cases
 from tests.hostile.runs import run_cases
+from tests.hostile.shards import shard_cases
 from tests.hostile.tensors import tensor_cases
 from tests.hostile.texts import json_cases, yaml_cases
 
@@ -27,6 +28,7 @@ def cases() -> tuple[Case, ...]:
         *picture_cases(),
         *archive_cases(),
         *published_cases(),
+        *shard_cases(),
         *run_cases(),
         *_found_cases(),
     )

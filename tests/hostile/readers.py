@@ -144,6 +144,10 @@ def evaluate(path: Path) -> None:
     evaluate(path, samples=20, metrics=("memorisation",), quiet=True)
 
 
+def shards(path: Path) -> object:
+    return pack(find_source(path), (8, 8), 3, max_skipped=1.0, cache=path.parent / "cache")
+
+
 READERS: dict[str, Callable[[Path], object]] = {
     "config": config,
     "run_config": run_config,
@@ -164,6 +168,7 @@ READERS: dict[str, Callable[[Path], object]] = {
     "picture": picture,
     "archive_zip": _packed(".zip"),
     "archive_tar": _packed(".tar"),
+    "shards": shards,
     "idx": _packed("-images-idx3-ubyte"),
     "cifar10": _named("cifar10"),
     "svhn": _named("svhn"),
@@ -177,6 +182,7 @@ FOLDERS = {
     "run_config",
     "authors",
     "cifar10",
+    "shards",
     "svhn",
     "celeba",
     "lsun",

@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 
 from dcgan.data.pack import pack
+from dcgan.data.shards import index
 from dcgan.data.shards import source as shard_sources
-from dcgan.data.shards.index import _classes
+from dcgan.data.shards.index import LABEL, _classes
 from dcgan.data.shards.source import ShardSource
 from dcgan.data.sources import find_source
 from dcgan.errors import InputError
@@ -146,6 +147,8 @@ def test_compressed_shards_are_refused(tmp_path: Path) -> None:
         ("shards", 3),
         ("class_names", [1, 2]),
         ("class_names", ["one"]),
+        ("class_names", []),  # and labels of classes
+        ("shards", [{"name": "shard-000000.tar", "bytes": 1, "sha256": "0" * 64}] * 2),
     ],
 )
 def test_a_damaged_dataset_json_is_refused(shards: Path, tmp_path: Path, key: str, value: object) -> None:
@@ -155,6 +158,46 @@ def test_a_damaged_dataset_json_is_refused(shards: Path, tmp_path: Path, key: st
     (folder / "dataset.json").write_text(json.dumps(facts))
     with pytest.raises(InputError, match=r"damaged|by dataset\.json"):
         find_source(str(folder))
+
+
+def test_a_picture_of_no_class_among_classes_is_refused(shards: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "set"
+    shutil.copytree(shards, folder)
+    table = np.fromfile(folder / "dataset.index", "<i8").reshape(-1, 5)
+    table[50, LABEL] = -1
+    table.tofile(folder / "dataset.index")
+    with pytest.raises(InputError, match="of no class"):
+        find_source(str(folder))
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b'{"a": 1}\n{"a": 2}\n',
+        b'{"x": NaN}',
+        b'{"id": 123456789012345678901234567890}',
+        b"\xff",
+        b"7",
+        b"x" * 3000,
+        None,
+    ],
+)
+def test_a_dataset_json_of_somebody_else_is_none(
+    shards: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: bytes | None
+) -> None:
+    monkeypatch.setattr(index, "MOST_FACTS", 2000)
+    (tmp_path / "a.png").write_bytes(png(1))
+    shutil.copy(shards / "shard-000000.tar", tmp_path)
+    if content is None:
+        (tmp_path / "dataset.json").mkdir()
+    else:
+        (tmp_path / "dataset.json").write_bytes(content)
+    assert len(find_source(tmp_path)) == 1
+    assert len(find_source(f"{tmp_path}/*.tar")) == 11
+    if content == b"x" * 3000:
+        (tmp_path / "dataset.json").write_bytes(b'{"format": "dcgan-shards-1"' + content)
+        with pytest.raises(InputError, match=r"dataset\.json: damaged \(larger than"):
+            find_source(tmp_path)
 
 
 @pytest.mark.parametrize("column", range(4))

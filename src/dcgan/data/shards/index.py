@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import sys
 import tarfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -23,7 +24,7 @@ from dcgan.data.listings import EXTENSIONS, UNREADABLE, classes_of, reason
 from dcgan.data.shards.pattern import is_url
 from dcgan.data.shards.remote import fetched, fetched_text
 from dcgan.errors import InputError, printable
-from dcgan.reading import is_integer, parse_json, read_bytes
+from dcgan.reading import is_integer, open_regular, parse_json, size_text
 
 FORMAT = "dcgan-shards-1"
 SHARD, OFFSET, SIZE, LABEL, NUMBER = range(5)
@@ -74,7 +75,8 @@ def find_index(shards: Sequence[str]) -> Index:
 
 def shards_of_folder(folder: Path) -> tuple[str, ...] | None:
     """All shards of a folder that `dcgan data pack --shards` wrote; None if it is another one."""
-    facts = _facts(_read(folder / "dataset.json"), str(folder))
+    path = folder / "dataset.json"
+    facts = _facts(_read(path), str(path))
     return tuple(str(folder / entry["name"]) for entry in facts["shards"]) if facts else None
 
 
@@ -109,9 +111,13 @@ def _described(shards: Sequence[str]) -> Index | None:
 
 
 def _facts(content: bytes | None, where: str) -> dict[str, Any] | None:
-    """dataset.json, checked; None if there is none or it is somebody else's."""
+    """dataset.json, checked; None if there is none, or one of somebody else, whatever that is."""
+    if content is None or FORMAT.encode() not in content:
+        return None
     try:
-        facts = parse_json(content.decode("utf-8")) if content is not None else None
+        if len(content) > MOST_FACTS:
+            raise ValueError(f"larger than {size_text(MOST_FACTS)}")
+        facts = parse_json(content.decode("utf-8"))
         if not isinstance(facts, dict) or facts.get("format") != FORMAT:
             return None
         for entry in facts["shards"]:
@@ -120,6 +126,8 @@ def _facts(content: bytes | None, where: str) -> dict[str, Any] | None:
                 raise ValueError(f"{name!r} is no shard's name")
             if not is_integer(size) or not isinstance(digest, str) or len(digest) != 64:
                 raise ValueError(f"{name}: wants bytes and sha256")
+        if len({entry["name"] for entry in facts["shards"]}) < len(facts["shards"]):
+            raise ValueError("shards: one is named twice")
         if not is_integer(facts["images"], 1, 2**31 - 1):
             raise ValueError("images: wants a number from 1 to 2^31")
         if not all(isinstance(name, str) for name in facts["class_names"]):
@@ -140,7 +148,8 @@ def _table(parent: str, facts: dict[str, Any]) -> np.ndarray:
     sound = sound and (table[:, OFFSET] >= 512).all() and (table[:, SIZE] >= 0).all()
     sound = sound and (table[:, OFFSET] <= sizes[shard]).all() and (table[:, SIZE] <= sizes[shard]).all()
     sound = sound and (table[:, OFFSET] + table[:, SIZE] <= sizes[shard]).all()
-    sound = sound and table[:, LABEL].min() >= -1 and table[:, LABEL].max() < max(1, len(facts["class_names"]))
+    low, high = (0, len(facts["class_names"]) - 1) if facts["class_names"] else (-1, -1)
+    sound = sound and table[:, LABEL].min() >= low and table[:, LABEL].max() <= high
     if not sound:
         raise InputError(f"{printable(where)}: damaged (pictures outside their shards, or of no class)")
     return table
@@ -247,7 +256,11 @@ class _Bounded:
 
 
 def _read(path: Path) -> bytes | None:
-    return read_bytes(path, MOST_FACTS) if path.exists() else None
+    """A dataset.json, or the first part of one that is too large; None if there is no file of that name."""
+    if not path.is_file():
+        return None
+    with open_regular(path, sys.maxsize) as file:
+        return file.read(MOST_FACTS + 1)
 
 
 def _name(where: str) -> str:
