@@ -113,6 +113,14 @@ def test_what_was_found_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     assert len(seen) == 12
 
 
+def test_a_cache_that_cannot_be_written_costs_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    packed = pack(find_source(write_pngs(tmp_path / "p", smooth(4))), (64, 64), 1)
+    found = Duplicates(4, (Group((0, 2), (1.0, 0.97), (0, 3)),))
+    monkeypatch.setattr(dedup, "find_duplicates", lambda *_args, **_named: found)
+    (tmp_path / "file").touch()
+    assert duplicates(packed, cache=tmp_path / "file") == found
+
+
 @pytest.mark.data
 def test_faces_and_versions_of_them(data_root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Aligned faces look alike: the hard case, small. benchmarks/dedup.py is the whole one."""

@@ -6,6 +6,7 @@ neither crops nor shifts. Here images with near codes are laid over each other a
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 from collections.abc import Callable
@@ -92,8 +93,9 @@ def duplicates(
     except (ValueError, KeyError, TypeError):  # not there, or damaged: found anew
         pass
     found = find_duplicates(pack.images, agrees=agrees, counter=counter)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(path, found.to_json().encode())
+    with contextlib.suppress(OSError):  # it saves time the next time, no more
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(path, found.to_json().encode())
     return found
 
 
