@@ -99,6 +99,18 @@ def test_a_lock_removed_while_it_was_waited_for_is_none(tmp_path, monkeypatch):
     lock.release()
 
 
+@pytest.mark.parametrize("platform", ["win32", "linux"])
+def test_windows_removes_no_open_file(tmp_path, monkeypatch, platform):
+    lock = Lock.take(tmp_path / "lock")
+    assert lock is not None
+    closed = []
+    monkeypatch.setattr(locks.Path, "unlink", lambda _: closed.append(lock.file.closed))
+    monkeypatch.setattr(locks.sys, "platform", platform)
+    lock.release()
+    assert closed == [platform == "win32"]  # elsewhere it is removed while nobody else can have it
+    assert lock.file.closed
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="flock")
 def test_a_drive_without_locks_is_told_and_keeps_nobody_out(tmp_path, monkeypatch):
     import fcntl

@@ -53,7 +53,9 @@ class Lock:
 
     def release(self) -> None:
         """Let go of it, and remove the file."""
-        with contextlib.suppress(OSError):  # Windows removes no open file
+        if sys.platform == "win32":  # which removes no open file, so nobody's who has it by now
+            self.file.close()
+        with contextlib.suppress(OSError):
             self.path.unlink()
         self.file.close()
 
