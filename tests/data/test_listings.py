@@ -147,6 +147,20 @@ def test_tar_and_zip_members_twice_count_once(tmp_path):
     assert len(list(find_source(path).items())) == 1
 
 
+def test_of_members_of_one_name_the_last_counts(tmp_path):
+    path = write_tar(tmp_path / "x.tar", ["a.png", "b.png", "a.png"])
+    assert list(values(find_source(path)).items()) == [("b.png", 1), ("a.png", 2)]
+
+
+def test_other_bytes_of_the_same_size_and_time_are_another_tar(tmp_path):
+    path = write_tar(tmp_path / "x.tar", ["a.png", "b.png"])
+    first = find_source(path).fingerprint()
+    content = path.read_bytes()
+    path.write_bytes(content.replace(png(1), png(1)[:-1] + b"!"))
+    assert path.stat().st_size == len(content)
+    assert find_source(path).fingerprint() != first
+
+
 @pytest.mark.parametrize("kind", ["zip", "tar"])
 def test_members_over_the_limit(kind, tmp_path, monkeypatch):
     path = tmp_path / f"bomb.{kind}"

@@ -114,21 +114,22 @@ class ZipSource(_Listing):
 
 @dataclass(frozen=True)
 class TarSource(_Listing):
-    """Regular files in a tar, streamed from the front. The fingerprint is its members' headers."""
+    """Regular files in a tar, streamed from the front. The fingerprint is their names, sizes, times and CRCs."""
 
-    headers: tuple[tuple[int, float], ...]  # size in bytes and time of each of `names`
+    members: tuple[tuple[int, int, float, int], ...]  # of each of `names`: which, size in bytes, time, CRC
     kind = "tar"
     sequential = True
 
     def _facts(self) -> Iterator[object]:
         yield self.path.stat().st_size
-        yield from zip(self.names, self.headers, strict=True)
+        yield from zip(self.names, self.members, strict=True)
 
     def items(self) -> Iterator[Item]:
-        labels = dict(zip(self.names, self.labels, strict=True))
+        places = ((which, name) for (which, *_), name in zip(self.members, self.names, strict=True))
+        labels = dict(zip(places, self.labels, strict=True))
         with open_stream(self.path) as stream:
-            for member in members(stream):
-                label = labels.pop(member.name, None)
+            for which, member in enumerate(members(stream)):
+                label = labels.get((which, member.name))
                 if label is None:
                     continue
                 content = member.read() if member.size <= decode.MAX_FILE_BYTES else b""
@@ -151,15 +152,19 @@ def zip_source(path: Path) -> ZipSource:
 
 
 def tar_source(path: Path) -> TarSource:
-    """Every picture in a tar, compressed or not; classes as in a folder. Links and devices are left out."""
-    headers: dict[str, tuple[int, float]] = {}
+    """Every picture in a tar, compressed or not; classes as in a folder. Links and devices are left out.
+
+    Of members of one name the last counts, as for all that unpack it.
+    """
+    found: dict[str, tuple[int, int, float, int]] = {}
     with open_stream(path) as stream:
-        for member in members(stream):
-            headers.setdefault(member.name, (member.size, member.mtime))
-            if len(headers) > MOST_FILES:
+        for which, member in enumerate(members(stream)):
+            found.pop(member.name, None)  # so that the names are in the order of what counts
+            found[member.name] = which, member.size, member.mtime, member.crc()
+            if len(found) > MOST_FILES:
                 raise InputError(f"holds more than {MOST_FILES:,} files")
-    names, labels, class_names = _select(headers, f"the tar {printable(path)}")
-    return TarSource(path, names, labels, class_names, tuple(headers[name] for name in names))
+    names, labels, class_names = _select(found, f"the tar {printable(path)}")
+    return TarSource(path, names, labels, class_names, tuple(found[name] for name in names))
 
 
 def reason(error: Exception) -> str:

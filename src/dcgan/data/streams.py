@@ -8,6 +8,7 @@ old releases of tarfile look for attributes with expressions whose time is the s
 from __future__ import annotations
 
 import bz2
+import functools
 import io
 import lzma
 import zlib
@@ -112,12 +113,13 @@ class _Decompressed(io.RawIOBase):
 
 @dataclass(frozen=True)
 class Member:
-    """A regular file in a tar. `read` gives its content as long as the iteration has not gone on."""
+    """A regular file in a tar. `read` gives its content, or `crc` its CRC-32, while the iteration has not gone on."""
 
     name: str
     size: int
     mtime: float
     read: Callable[[], bytes]
+    crc: Callable[[], int]
 
 
 def is_tar(path: Path) -> bool:
@@ -161,7 +163,11 @@ def members(stream: IO[bytes]) -> Iterator[Member]:
                 done[0] = True
                 return _content(stream, size)
 
-            yield Member(name, size, float(_number(block[136:148])), read)
+            def crc(size: int = size, done: list[bool] = done) -> int:
+                done[0] = True
+                return functools.reduce(lambda crc, piece: zlib.crc32(piece, crc), _pieces(stream, size), 0)
+
+            yield Member(name, size, float(_number(block[136:148])), read, crc)
             if not done[0]:
                 _skip(stream, size)
         elif kind not in b"123456":  # links, devices and folders have no content
