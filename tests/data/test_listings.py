@@ -70,6 +70,11 @@ def test_hidden_files_are_left_out(kind, tmp_path):
 
 
 @KINDS
+def test_all_suffixes_of_jpeg(kind, tmp_path):
+    assert len(find_source(written(kind, tmp_path, ["a.jpg", "b.jpeg", "c.jpe", "d.JFIF", "e.heic"]))) == 4
+
+
+@KINDS
 def test_no_image_says_what_was_found(kind, tmp_path):
     path = written(kind, tmp_path, ["a.txt", "b.csv", "c/LICENSE"])
     with pytest.raises(InputError, match=r"3 files, none of them an image: \.txt, \.csv, no extension.*\.jpg \.jpeg"):

@@ -27,7 +27,7 @@ from dcgan.data.source import Item, describe, slug
 from dcgan.data.streams import MOST_FILES, MOST_RATIO, DamagedTar, members, open_stream
 from dcgan.errors import InputError, printable
 
-EXTENSIONS = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif")
+EXTENSIONS = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif")
 OURS = ({"config.yaml", "data.json", "samples"}, {"groups.json", "duplicates.txt"})
 """What is in a run, and in a report of `dcgan data dedup`: the pictures there are made of the data, and are none."""
 UNREADABLE = (  # what zipfile and the decoders raise for damaged archives
