@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -78,6 +79,13 @@ def test_what_is_wrong_with_the_data_is_said(tmp_path: Path, capsys: pytest.Capt
     assert "4 images are smaller than 32 and are enlarged" in text
     assert "there are 4 images, fewer than the batch of 16: each batch goes through them more than once" in text
     assert "\x1b" not in text
+
+
+def test_a_tar_without_classes_is_told_of_patterns(tmp_path: Path) -> None:
+    pictures(tmp_path / "p", [(16, 16)] * 2)
+    archive = shutil.make_archive(str(tmp_path / "x"), "tar", tmp_path / "p")
+    with pytest.raises(InputError, match=r"no class labels .*named by a pattern: 'x-\*\.tar'"):
+        prepared(archive, conditional=True)
 
 
 def test_one_image_makes_no_partial_batch(tmp_path: Path) -> None:

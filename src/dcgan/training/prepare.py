@@ -140,7 +140,10 @@ def settled(config: Config, source: Source) -> Config:
     if config.network.image_size == "auto" or config.network.channels == "auto":
         config = _settle(config, inspect(source))
     if config.network.conditional and not source.class_names:
-        raise InputError(f"conditional: {printable(source.name)} has no class labels (one folder a class gives some)")
+        how = "; .cls files do in tar shards, which are named by a pattern: 'x-*.tar'" if source.sequential else ""
+        raise InputError(
+            f"conditional: {printable(source.name)} has no class labels (one folder a class gives some{how})"
+        )
     return config.replace(classes=len(source.class_names) if config.network.conditional else 0)
 
 
