@@ -10,10 +10,18 @@ def test_input_error_is_a_value_error():
 
 
 @pytest.mark.parametrize(
-    ("name", "hint"), [("batchsize", "; did you mean 'batch_size'?"), ("zebra", ""), ("", ""), ("lr", "")]
+    ("name", "hint"),
+    [
+        ("batchsize", "; did you mean 'batch_size'?"),
+        ("fdi", "; did you mean 'fid'?"),
+        ("zebra", ""),
+        ("nosuch", ""),
+        ("", ""),
+        ("lr", ""),
+    ],
 )
 def test_nearest_names_one_similar_name_or_nothing(name, hint):
-    assert nearest(name, ["batch_size", "width"]) == hint
+    assert nearest(name, ["batch_size", "width", "fid", "sh"]) == hint
 
 
 def test_nearest_takes_any_iterable_and_an_empty_one():

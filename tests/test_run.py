@@ -46,6 +46,9 @@ def test_open_names_the_nearest_run(tmp_path: Path) -> None:
         Run.open(tmp_path / "other")
     with pytest.raises(InputError, match="no such run"):
         Run.open(tmp_path / "no" / "parent")
+    (tmp_path / "generator.safetensors").touch()
+    with pytest.raises(InputError, match=r"generator\.safetensors: is a file, not a run directory$"):
+        Run.open(tmp_path / "generator.safetensors")
 
 
 def test_data_that_cannot_be_read(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ class TrainingError(RuntimeError):
 
 def nearest(name: str, known: Iterable[str]) -> str:
     """`"; did you mean 'x'?"` for the known name closest to `name`, or an empty string."""
-    matches = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
+    matches = difflib.get_close_matches(name, list(known), n=1, cutoff=0.65)
     return f"; did you mean {matches[0]!r}?" if matches else ""
 
 

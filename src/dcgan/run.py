@@ -63,6 +63,8 @@ class Run:
     def open(cls, path: str | Path) -> Run:
         """An existing run directory; InputError if it is none."""
         path = Path(path)
+        if path.is_file():
+            raise InputError(f"{printable(path)}: is a file, not a run directory")
         if not path.is_dir():
             siblings = [p.name for p in path.parent.iterdir()] if path.parent.is_dir() else []
             raise InputError(f"{printable(path)}: no such run directory{nearest(path.name, siblings)}")
