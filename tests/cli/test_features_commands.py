@@ -67,6 +67,7 @@ def test_extract_writes(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture
         ("probe nowhere", "no such run directory"),
         ("probe RUN --choose luck", "luck"),
         ("extract RUN --out OLD", "exists already"),
+        ("extract RUN --out f.csv", "f.csv is neither a .npz, a .safetensors nor a folder to make"),
         ("extract RUN --out f.npz --dtype float64", "float64"),
         ("extract RUN --out OLD/f.npz", "cannot be written"),
         ("extract RUN", "--out"),

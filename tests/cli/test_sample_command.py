@@ -114,6 +114,15 @@ def test_what_exists_is_left_alone(run: Path, tmp_path: Path, capsys: pytest.Cap
     assert (tmp_path / "precious.png").read_text() == "mine"
 
 
+@pytest.mark.parametrize("name", ["x.jpg", "x.JPEG", "x.gif", "x.npy"])
+def test_a_name_of_another_format_is_no_folder(
+    run: Path, tmp_path: Path, name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert draw(run, tmp_path / name) == 2
+    assert f"{name} is neither a .png, a .npz, a .zip nor a folder to make" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_pickle_and_no_run_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     torch.save({"weight": torch.zeros(2)}, tmp_path / "generator.pth")
     assert draw(tmp_path / "generator.pth", tmp_path / "x.png") == 2

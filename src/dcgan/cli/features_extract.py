@@ -10,7 +10,6 @@ from typing import Annotated, Literal
 import tyro
 
 from dcgan.cli import DONE, say
-from dcgan.errors import InputError
 
 
 @dataclass(frozen=True)
@@ -38,8 +37,6 @@ class ExtractOptions:
 
 def run(arguments: Sequence[str]) -> int:
     options = tyro.cli(ExtractOptions, prog="dcgan features extract", args=arguments)
-    if options.out.exists():
-        raise InputError(f"{options.out}: exists already; name another --out")
     from dcgan.features.extract import extract_to
 
     shape = extract_to(

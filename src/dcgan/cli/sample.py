@@ -49,7 +49,7 @@ def run(arguments: Sequence[str]) -> int:
 
 
 def _draw(options: SampleOptions) -> int:
-    distributed.from_main(lambda: _require_absent(options.out))
+    distributed.from_main(lambda: _require_possible(options.out))
     if options.out.suffix.lower() == ".png" and options.n > GRID_LIMIT:
         raise InputError(f"n: a grid of {options.n:,} images is too large; name a folder, .npz or .zip as --out")
     from dcgan.pretrained import Generator
@@ -71,9 +71,11 @@ def _draw(options: SampleOptions) -> int:
     return DONE
 
 
-def _require_absent(out: Path) -> None:
+def _require_possible(out: Path) -> None:
     if out.exists():
         raise InputError(f"{out}: exists already; name another --out")
+    if out.suffix.lower() not in ("", ".png", ".npz", ".zip"):
+        raise InputError(f"out: {out} is neither a .png, a .npz, a .zip nor a folder to make")
 
 
 def _write_together(out: Path, shares: Iterator[tuple[int, np.ndarray]], shape: tuple[int, ...]) -> None:
@@ -105,14 +107,14 @@ def _write_together(out: Path, shares: Iterator[tuple[int, np.ndarray]], shape: 
 
 def _is_folder(out: Path) -> bool:
     """Whether the name asks for a folder of files."""
-    return out.suffix.lower() not in (".png", ".npz", ".zip")
+    return not out.suffix
 
 
 def write(out: Path, pieces: Iterator[np.ndarray], shape: tuple[int, ...]) -> None:
     """Write uint8 images (n, H, W, C), given in pieces, in the format that the name of `out` asks for.
 
-    .png is a grid (of one image: the image itself), .npz one array `arr_0`, .zip PNG files, any other name
-    a folder of PNG files. It is there as a whole or not at all.
+    .png is a grid (of one image: the image itself), .npz one array `arr_0`, .zip PNG files, one without a
+    suffix a folder of PNG files. It is there as a whole or not at all.
     """
     suffix = out.suffix.lower()
     with whole(out) as partial:

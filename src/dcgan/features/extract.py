@@ -18,7 +18,7 @@ from dcgan.errors import InputError, printable
 from dcgan.evaluation.originals import originals
 from dcgan.features.activations import GRID, conv_maps, map_counts, pooled
 from dcgan.features.statistics import BATCH, MOST_BATCHES, fix_statistics, needs_statistics
-from dcgan.features.store import Labelled, write_features
+from dcgan.features.store import Labelled, require_possible, write_features
 from dcgan.images import to_float
 from dcgan.networks import build_discriminator
 from dcgan.networks.folding import ready_to_draw
@@ -131,8 +131,7 @@ def extract_to(
     training split in either case. Returns (N, F). Raises InputError for wrong input.
     """
     out, path, display = Path(out), Path(run), Display(quiet=quiet)
-    if out.exists():
-        raise InputError(f"{out}: exists already; name another --out")
+    require_possible(out)
     discriminator = Discriminator.from_pretrained(path, device)
     source, network = originals(path, data), discriminator.info.network
     with display:

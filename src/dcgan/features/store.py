@@ -1,10 +1,10 @@
 """Features on disk, written as they come, so that memory stays flat however many there are.
 
 .npz: `features` (N, F), `labels` int64 (N,), `class_names`, and `facts`, a JSON text; uncompressed. Everybody reads it.
-.safetensors: the tensors, and the rest in its header. Readers map it into memory. Any other name is a folder to make:
-features.npy, labels.npy and features.json; `np.load(…, mmap_mode="r")` reads them in place, however large. None of
-them needs pickles to be read, and of all the size is known before the first feature, so that the header can be
-written first; formats that compress or index (HDF5, Parquet) bring a package each and shrink floats little.
+.safetensors: the tensors, and the rest in its header. Readers map it into memory. A name without a suffix is a folder
+to make: features.npy, labels.npy and features.json; `np.load(…, mmap_mode="r")` reads them in place, however large.
+None of them needs pickles to be read, and of all the size is known before the first feature, so that the header can
+be written first; formats that compress or index (HDF5, Parquet) bring a package each and shrink floats little.
 """
 
 from __future__ import annotations
@@ -48,18 +48,24 @@ class Labelled:
         return {"descr": TYPES[self.dtype][0], "fortran_order": False, "shape": self.shape}
 
 
+def require_possible(out: Path) -> None:
+    """Raise InputError if `out` exists, or if its name asks for a format that there is not."""
+    if out.exists():
+        raise InputError(f"{printable(out)}: exists already; name another --out")
+    if out.suffix.lower() not in WRITERS:
+        raise InputError(f"out: {printable(out)} is neither a .npz, a .safetensors nor a folder to make")
+
+
 def write_features(out: Path, pieces: Iterable[torch.Tensor], beside: Labelled) -> None:
     """Write pieces (n, F) to `out`, in the format its name asks for; it is whole or absent.
 
-    Raises InputError if `out` exists or cannot be written.
+    Raises InputError if `require_possible` does, or if it cannot be written.
     """
-    if out.exists():
-        raise InputError(f"{out}: exists already; name another --out")
-    writer = {".npz": _write_npz, ".safetensors": _write_safetensors}.get(out.suffix.lower(), _write_folder)
+    require_possible(out)
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         with whole(out) as partial:
-            writer(partial, pieces, beside)
+            WRITERS[out.suffix.lower()](partial, pieces, beside)
     except OSError as error:
         raise InputError(f"{printable(out)}: cannot be written ({error.strerror})") from error
 
@@ -111,3 +117,6 @@ def _write_folder(path: Path, pieces: Iterable[torch.Tensor], beside: Labelled) 
         np.save(path / "labels.npy", beside.labels, allow_pickle=False)
     facts = {"class_names": beside.class_names, **beside.facts}
     (path / "features.json").write_text(json.dumps(facts, indent=2), encoding="utf-8")
+
+
+WRITERS = {".npz": _write_npz, ".safetensors": _write_safetensors, "": _write_folder}
