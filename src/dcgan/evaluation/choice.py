@@ -48,6 +48,11 @@ def _automatic(weights: Path | None, train: Pack) -> tuple[str, str]:
     if weights is not None:
         return "inception", "--weights names a file"
     missing = importlib.util.find_spec("torch_fidelity") is None
+    if missing and not labelled:
+        raise InputError(
+            "extractor: the images have no classes to train a classifier on, and Inception is torch-fidelity's, "
+            "which is not installed: pip install 'dcgan[evaluation]'"
+        )
     if not missing and (found := find_weights(INCEPTION_URL)):
         return "inception", f"its weights are here ({found})"
     where = "torch-fidelity is not installed" if missing else "Inception's weights are not on this machine"
