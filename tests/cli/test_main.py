@@ -3,6 +3,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -88,6 +89,30 @@ def test_info_as_text_and_json(capsys: pytest.CaptureFixture[str]) -> None:
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == len(facts)
     assert any(line.startswith("packages") and "torch " in line for line in lines)
+
+
+def test_info_says_where_is_really_looked(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    def told() -> tuple[str, str]:
+        assert main(["info", "--json"]) == 0
+        facts = json.loads(capsys.readouterr().out)
+        return facts["data_root"], facts["weights"]
+
+    for variable in ("DCGAN_DATA", "DCGAN_WEIGHTS"):
+        monkeypatch.delenv(variable, raising=False)
+    monkeypatch.setenv("DCGAN_CACHE", "kept")
+    monkeypatch.setenv("TORCH_HOME", "theirs")
+    assert told() == (str(Path("kept/data")), str(Path("theirs/hub/checkpoints")))
+    monkeypatch.setenv("DCGAN_DATA", "~/sets")
+    monkeypatch.setenv("DCGAN_WEIGHTS", "w.pth")
+    assert told() == (str(Path.home() / "sets"), "w.pth")
+
+
+def test_help_names_every_variable_of_ours(capsys: pytest.CaptureFixture[str]) -> None:
+    code = "".join(path.read_text(encoding="utf-8") for path in Path(dcgan.__file__).parent.rglob("*.py"))
+    assert main(["--help"]) == 0
+    names = set(re.findall(r"\"(DCGAN_\w+)\"", code))
+    assert names
+    assert names == set(re.findall(r"^  (DCGAN_\w+) ", capsys.readouterr().out, re.MULTILINE))
 
 
 @pytest.mark.parametrize(("before", "after"), [(None, "passive"), ("active", "active")])

@@ -35,7 +35,7 @@ COMMANDS = {
     "report": "a run on one page: curves, grids, metrics, health, and how to do it again",
     "push": "a run's networks and their model card to the Hugging Face hub",
     "completion": "a script with which bash, zsh or fish complete all this",
-    "info": "versions, device, precision, threads and where data is looked for",
+    "info": "versions, device, precision, threads and where data and weights are looked for",
 }
 
 GROUPS = {name.split()[0] for name in COMMANDS if " " in name}
@@ -167,9 +167,10 @@ try:
   dcgan evaluate runs/digits-fast                   say how good they are
 
 environment:
-  DCGAN_DATA       where named data sets are looked for and downloaded to
-  DCGAN_CACHE      where prepared images are kept
-  DCGAN_WEIGHTS    where the weights of Inception and DINOv2 are
+  DCGAN_DATA         where named data sets are looked for and downloaded to
+  DCGAN_CACHE        where prepared images are kept
+  DCGAN_WEIGHTS      where the weights of Inception and DINOv2 are
+  DCGAN_SHARD_CACHE  how many GB of fetched shards are kept (16)
 
 exit codes: 0 done, 1 failed, 2 wrong usage or input, 130 interrupted (and saved)
 

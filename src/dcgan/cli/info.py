@@ -9,6 +9,7 @@ import os
 import platform
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated, Any
 
 import tyro
@@ -21,7 +22,7 @@ PACKAGES = ("torch", "torchvision", "numpy", "pillow", "safetensors", "tensorboa
 
 @dataclass(frozen=True)
 class InfoOptions:
-    """Versions, device, precision, threads and where data is looked for."""
+    """Versions, device, precision, threads and where data and weights are looked for."""
 
     as_json: Annotated[bool, tyro.conf.arg(name="json", help="Print JSON.")] = False
 
@@ -59,9 +60,16 @@ def gather() -> dict[str, Any]:
         "bf16_in_hardware": has_fast_bf16(device),
         "threads": torch.get_num_threads(),
         "cores": os.cpu_count(),
-        "data_root": str(default_data_root()),
+        "data_root": str(_told("DCGAN_DATA") or default_data_root()),
         "cache": str(default_cache()),
+        "weights": str(_told("DCGAN_WEIGHTS") or Path(torch.hub.get_dir()) / "checkpoints"),
     }
+
+
+def _told(variable: str) -> Path | None:
+    """The place that the environment names."""
+    place = os.environ.get(variable)
+    return Path(place).expanduser() if place else None
 
 
 def _version(package: str) -> str | None:
