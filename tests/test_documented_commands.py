@@ -9,6 +9,7 @@ import ast
 import dataclasses
 import re
 import shlex
+import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib import import_module
@@ -131,6 +132,19 @@ def test_commands_in_the_text_have_the_options_they_are_shown_with(path: Path) -
         given = re.findall(r"(?<!\S)--?[a-z][a-z0-9_-]*", line)
         wrong += [f"{line}: {name}" for name in given if name.replace("_", "-") not in known]
     assert not wrong
+
+
+def test_the_table_of_extras_has_each_and_the_first_install_has_what_evaluate_and_explore_want() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    table = (ROOT / "docs/command-line.md").read_text(encoding="utf-8").split("## Extras")[1].split("\n## ")[0]
+    assert set(re.findall(r"\| `(\w+)` \|$", table, re.MULTILINE)) == set(project["optional-dependencies"]) - {
+        "all",
+        "dev",
+    }
+    for page in ("README.md", "docs/index.md"):
+        first = re.search(r"^python -m pip install (\S+)", (ROOT / page).read_text(encoding="utf-8"), re.MULTILINE)
+        assert first
+        assert first[1] == '".[evaluation,explore]"', page
 
 
 PYTHON = [block for block in BLOCKS if block.language == "python" and not block.marked]
