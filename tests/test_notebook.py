@@ -66,12 +66,13 @@ def test_a_notebook_has_one_output_that_is_brought_up_to_date(
         assert "100% · drawing 5 of 5 images" in handle.shown[-1]
 
 
-def test_it_is_committed_without_outputs() -> None:
+def test_it_is_committed_without_outputs_and_installs_nothing() -> None:
     nbformat = pytest.importorskip("nbformat")
     notebook = nbformat.read(NOTEBOOK, as_version=4)
     nbformat.validate(notebook)
     for cell in notebook.cells:
         if cell.cell_type == "code":
+            assert not re.search(r"\bpip\b", cell.source)  # the index has no dcgan of ours
             assert cell.outputs == []
             assert cell.execution_count is None
 

@@ -37,6 +37,7 @@ def test_the_head_is_what_the_hub_reads() -> None:
     assert "698,688 in 10.0 minutes" in body
     assert "Not measured." in body
     assert "was not tested" in body
+    assert "pip install" not in body  # the index has no dcgan of ours
 
 
 def test_the_code_in_it_runs(trained: Run) -> None:

@@ -78,7 +78,7 @@ def _use(facts: Facts) -> str:
     return f"""## Use
 
 ```python
-import dcgan  # pip install 'dcgan[hub]'
+import dcgan  # with its extra hub
 
 generator = dcgan.Generator.from_pretrained("{facts.repo_id}")
 images = generator.sample(25, seed=0{label})  # uint8, (25, H, W, C)
