@@ -18,6 +18,9 @@ ROOT = Path(__file__).parents[1]
 API = sorted((ROOT / "docs").glob("api*.md"))
 FETCHED = {"script": "src", "img": "src", "iframe": "src", "source": "src", "link": "href"}
 """Tags whose address a browser fetches when it shows the page."""
+FENCED = re.compile(r"^ *```.*?^ *```$", re.MULTILINE | re.DOTALL)
+CODE = re.compile(FENCED.pattern + r"|`[^`\n]+`", re.MULTILINE | re.DOTALL)
+"""What no link is looked for in."""
 
 
 class Page(HTMLParser):
@@ -37,6 +40,34 @@ class Page(HTMLParser):
             self.links.append(values["href"])
         elif FETCHED.get(tag) in values:
             self.fetched.append(values[FETCHED[tag]])
+
+
+def anchors(text: str) -> set[str]:
+    """Of a Markdown page, as GitHub makes them of its headings, and those that it sets itself."""
+    headings = re.findall(r"^#+ (.+)$", FENCED.sub("", text), re.MULTILINE)
+    words = (re.sub(r"\]\([^)]*\)", "", heading).strip().lower() for heading in headings)
+    made = {re.sub(r"[^\w\- ]", "", heading).replace(" ", "-") for heading in words}
+    return made | set(re.findall(r'<a id="([^"]+)"', text))
+
+
+def test_links_between_the_repositorys_own_pages_lead_somewhere() -> None:
+    """As they are read there, without the site and the pages that only it has."""
+    pages = [*ROOT.glob("*.md"), ROOT / "benchmarks/RESULTS.md", *(ROOT / "docs").glob("*.md")]
+    links = [
+        (page, link)
+        for page in pages
+        for link in re.findall(r"\]\(([^)\s]+)\)", CODE.sub("", page.read_text(encoding="utf-8")))
+        if not urlsplit(link).scheme
+    ]
+    assert len(links) > 200  # else nothing was looked at
+    missing = []
+    for page, link in links:
+        path, _, anchor = unquote(link).partition("#")
+        target = (page.parent / path).resolve() if path else page
+        on_a_page = bool(anchor) and target.suffix == ".md"
+        if not target.exists() or (on_a_page and anchor not in anchors(target.read_text(encoding="utf-8"))):
+            missing.append(f"{page.name}: {link}")
+    assert not missing
 
 
 @pytest.fixture(scope="module")
