@@ -107,7 +107,7 @@ class DataConfig:
     stream: bool = False
     """Read tar shards while training, for sets too large to be decoded into a memory map first."""
     shuffle_buffer: int = within(16_384, "[1, 1e9]")
-    """Images over which a stream is shuffled beside the order of its shards; it reads that far about."""
+    """How far, in images, a stream is mixed, besides the random order of its shards."""
     partial_batches: bool = False
     """End an epoch with a smaller batch if need be; otherwise batches run on into the next epoch."""
 
@@ -151,7 +151,7 @@ class TrainingConfig:
     r2: float = within(0.0, "[0, 1e6]")
     """Weight of the same penalty at drawn images, which the relativistic loss wants beside R1."""
     r1_interval: int = within(16, "[1, 1000]")
-    """Have R1 and R2 at every such turn of D only, with so many times their weights; 16 costs next to nothing."""
+    """Compute R1 and R2 only at every N-th update of D, with N times the weight; at 16 they cost almost nothing."""
     rotation: float = within(0.0, "[0, 1000]")
     """Weight of telling by how many quarter turns a real image is turned, which D learns besides; 0: it does not."""
     gradient_penalty: float = within(10.0, "[0, 1e6]")

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 class ForgetOptions:
     """Draw samples with and without the maps that stand for something in them (Figure 6).
 
-    What it is, one of --boxes, --region and --mask says. Upper rows of the picture: as drawn; below each: without.
+    Say what to forget with one of --boxes, --region or --mask. The picture: rows as drawn, below each the same without.
     """
 
     run: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RUN", help="Run directory or weights file.")]

@@ -30,7 +30,9 @@ class ProjectOptions:
         str | None,
         tyro.conf.arg(name="class", metavar="K", help="Draw it as this class; else as the nearest sample's."),
     ] = None
-    restarts: Annotated[int, tyro.conf.arg(metavar="N", help="From how many of 1,000 samples, the nearest.")] = 8
+    restarts: Annotated[
+        int, tyro.conf.arg(metavar="N", help="How many starting points: the N of 1,000 samples nearest to the picture.")
+    ] = 8
     steps: Annotated[int, tyro.conf.arg(metavar="N", help="Steps of each.")] = 400
     rate: Annotated[float, tyro.conf.arg(metavar="X", help="Adam's rate; it falls along a cosine.")] = 0.2
     features: Annotated[
