@@ -368,7 +368,7 @@ def test_sigterm_saves_without_measuring(photos: Path, tmp_path: Path, monkeypat
     measured: list[int] = []
 
     class Slow:
-        seconds, best = 0.0, None
+        seconds, best, kept = 0.0, None, None
 
         def __call__(self, _generator: Any) -> dict[str, float]:
             measured.append(1)

@@ -70,7 +70,7 @@ def mark(path: Path) -> None:
     from dcgan.reproduce.job import Job
 
     path.rename(path.with_name("experiment.json"))
-    experiment: Any = SimpleNamespace(name="figure2")
+    experiment: Any = SimpleNamespace(name="figure2", options=())
     job = Job(experiment, "small", Plan("fast"), None, None, None, path.parent, 0, "cpu", Display(quiet=True), {})
     job.require_own_folder()
 
