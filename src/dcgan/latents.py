@@ -24,25 +24,28 @@ def latents(
     """
     if n < 0 or not 0 <= start < 2**63:
         raise InputError(f"{n} samples from number {start} on: wants 0 or more, from a number in [0, 2^63)")
-    if not 0 <= seed < 2**63:
-        raise InputError(f"seed: {seed} is outside [0, 2^63)")
+    check_seed(seed)
     first, last = start // BLOCK, -(-(start + n) // BLOCK)
     blocks = [_block(seed, block, dim, distribution) for block in range(first, last)]
     z = torch.from_numpy(np.concatenate(blocks)[start - first * BLOCK :][:n]) if n else torch.empty(0, dim)
     return z if truncation is None else truncate(z, truncation, distribution)
 
 
-def check_draw(seed: int, truncation: float | None = None) -> None:
-    """Raises InputError for a seed or a truncation that no latents can be drawn with."""
+def check_seed(seed: int) -> None:
+    """Raises InputError for a seed that nothing can be drawn with."""
     if not 0 <= seed < 2**63:
         raise InputError(f"seed: {seed} is outside [0, 2^63)")
+
+
+def check_truncation(truncation: float | None) -> None:
+    """Raises InputError unless it is none, or above 0 and finite."""
     if truncation is not None and not (math.isfinite(truncation) and truncation > 0):
         raise InputError(f"truncation: {truncation} is outside (0, ∞)")
 
 
 def truncate(z: torch.Tensor, truncation: float, distribution: str = "normal") -> torch.Tensor:
     """z within ±truncation: smaller is more typical and less varied. Raises InputError unless it is > 0."""
-    check_draw(0, truncation)
+    check_truncation(truncation)
     if distribution == "uniform":
         return z * min(truncation, 1.0)
     if truncation >= 10:

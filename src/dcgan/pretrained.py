@@ -25,7 +25,7 @@ from dcgan.hub.card import require_licence
 from dcgan.hub.files import SHOWN, model_files
 from dcgan.hub.repository import fetch, require_repo_id, upload
 from dcgan.images import Images, to_array
-from dcgan.latents import BLOCK, check_draw, latents
+from dcgan.latents import BLOCK, check_seed, check_truncation, latents
 from dcgan.networks import build_discriminator, build_generator
 from dcgan.networks.folding import ready_to_draw
 from dcgan.networks.statistics import Statistics, batch_statistics, with_statistics
@@ -49,6 +49,11 @@ class ModelInfo:
     def to_json(self) -> str:
         """The content of `model.json`."""
         return json.dumps({"format": FORMAT, **dataclasses.asdict(self)}, indent=2)
+
+    @classmethod
+    def of(cls, file: Path) -> ModelInfo:
+        """That of a weights file, from its header alone; InputError says what is wrong with it."""
+        return cls.from_json(read_header(file).metadata.get("dcgan", "null"), file)
 
     @classmethod
     def from_json(cls, text: str, where: Path) -> ModelInfo:
@@ -106,7 +111,7 @@ class _Pretrained(nn.Module):
         file = path / cls.filename if path.is_dir() else path
         if not file.exists():
             raise InputError(f"{printable(path)}: no {cls.filename} in it; a run writes it at its first checkpoint")
-        info = ModelInfo.from_json(read_header(file).metadata.get("dcgan", "null"), file)
+        info = ModelInfo.of(file)
         with torch.device("meta"):  # nothing is allocated on the word of a file before its weights fit
             network = cls.build(info.network)
         try:
@@ -193,7 +198,8 @@ class Generator(_Pretrained):
             raise InputError(f"n: {n} images cannot be drawn; at least 1")
         if start % BLOCK:
             raise ValueError(f"start is {start}; it has to be a multiple of {BLOCK}")
-        check_draw(seed, truncation)
+        check_seed(seed)
+        check_truncation(truncation)
         label = self.class_index(label)
         config, size = self.info.network, self._batch()
 

@@ -31,6 +31,11 @@ DTYPES = {"F64": 8, "I64": 8, "F32": 4, "I32": 4, "F16": 2, "BF16": 2, "I16": 2,
 """Bytes of an element of each type that is read."""
 
 
+def at_home(path: str | Path) -> Path:
+    """The path with a leading ~ or ~user spelled out; a ~ that is nobody's stays, as part of a name."""
+    return Path(os.path.expanduser(path))
+
+
 def open_regular(path: Path, most: int) -> IO[bytes]:
     """Open a regular file of at most `most` bytes. A pipe would block for ever, and a device never end."""
     try:

@@ -16,6 +16,7 @@ import tyro
 
 import dcgan
 from dcgan.cli import DONE, say
+from dcgan.reading import at_home
 
 PACKAGES = ("torch", "torchvision", "numpy", "pillow", "safetensors", "tensorboard", "scipy", "lmdb", "torch-fidelity")
 
@@ -69,7 +70,7 @@ def gather() -> dict[str, Any]:
 def _told(variable: str) -> Path | None:
     """The place that the environment names."""
     place = os.environ.get(variable)
-    return Path(place).expanduser() if place else None
+    return at_home(place) if place else None
 
 
 def _version(package: str) -> str | None:

@@ -28,7 +28,7 @@ def run(arguments: Sequence[str]) -> int:
     arguments = _without_dummy(arguments)
     head = _peek(arguments)
     resumed = Run.open(head.resume) if head.resume else None
-    base = _laid_over(resumed.config, head.config) if resumed else _starting_point(head.preset, head.config)
+    base = _starting_point(head.preset, head.config, resumed)
     parsed: Any = tyro.cli(
         _options(base),
         prog="dcgan train",
@@ -82,15 +82,13 @@ def _without_dummy(arguments: Sequence[str]) -> list[str]:
     return parser.parse_known_args(arguments)[1]
 
 
-def _starting_point(preset: str | None, file: str | None) -> Config:
-    """The settings of the preset, named here or in the file, under those of the file."""
+def _starting_point(preset: str | None, file: str | None, resumed: Run | None = None) -> Config:
+    """Under the settings of the file: those of the run that goes on, else of the preset, named here or in the file."""
     values = load_yaml(Path(file)) if file else {}
+    if resumed:
+        return Config.from_dict(values, resumed.config)
     name = preset or str(values.get("preset", "fast"))
     return Config.from_dict(values | {"preset": name}, load_preset(name))
-
-
-def _laid_over(config: Config, file: str | None) -> Config:
-    return Config.from_dict(load_yaml(Path(file)), config) if file else config
 
 
 def _options(base: Config) -> Any:

@@ -11,12 +11,13 @@ from typing import BinaryIO
 
 from dcgan.errors import InputError, printable
 from dcgan.files import DISK_FULL, whole
+from dcgan.reading import at_home
 
 
 def default_cache() -> Path:
     """`$DCGAN_CACHE`, or the folder that the platform keeps for caches."""
     if chosen := os.environ.get("DCGAN_CACHE"):
-        return Path(os.path.expanduser(chosen))
+        return at_home(chosen)
     if sys.platform == "win32":
         base = os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local"
     elif sys.platform == "darwin":

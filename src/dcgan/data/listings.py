@@ -195,7 +195,8 @@ def _walk(root: Path) -> Iterator[str]:
                 raise
             yield prefix
             continue
-        if prefix and any(marks <= {entry.name for entry in entries} for marks in OURS):
+        names = {entry.name for entry in entries}
+        if prefix and any(marks <= names for marks in OURS):
             continue
         for entry in entries:
             is_link = entry.is_symlink()

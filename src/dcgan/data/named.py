@@ -20,6 +20,7 @@ from dcgan.data.listings import UNREADABLE, reason
 from dcgan.data.published import DIGIT_CLASSES, find_celeba, find_cifar10, find_lsun, find_svhn
 from dcgan.data.source import ArraySource, Source, Split, array_source
 from dcgan.errors import InputError, printable
+from dcgan.reading import at_home
 
 NAMES = ("mnist", "fashion-mnist", "cifar10", "svhn", "celeba", "lsun-bedroom", "digits")
 FASHION_CLASSES = (
@@ -90,7 +91,7 @@ def digits_source(split: Split = "train") -> ArraySource:
 
 def _roots(data_root: Path | None) -> list[Path]:
     env = os.environ.get("DCGAN_DATA")
-    given = [Path(os.path.expanduser(root)) for root in (data_root, env) if root]
+    given = [at_home(root) for root in (data_root, env) if root]
     return list(dict.fromkeys([*given, default_data_root()]))
 
 

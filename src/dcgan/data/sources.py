@@ -7,7 +7,6 @@ and `listings`, `idx` and `named` for what stands behind it.
 from __future__ import annotations
 
 import contextlib
-import os
 import zipfile
 from pathlib import Path
 
@@ -20,6 +19,7 @@ from dcgan.data.shards.source import shard_folder, shard_source
 from dcgan.data.source import TAR_EXTENSIONS, Source, Split
 from dcgan.data.streams import is_tar
 from dcgan.errors import InputError, nearest, printable
+from dcgan.reading import at_home
 
 __all__ = ["NAMES", "default_data_root", "find_source", "find_source_of_run"]
 
@@ -48,7 +48,7 @@ def find_source(
         raise InputError(f"no data given; it is {FORMS}")
     if is_pattern(str(data)):
         return shard_source(str(data))
-    path = Path(os.path.expanduser(data))  # which leaves a ~ that is nobody's as it is
+    path = at_home(data)
     try:
         if path.is_dir():
             return shard_folder(path) or idx_folder(path, split) or folder_source(path)

@@ -16,7 +16,7 @@ from dcgan.evaluation.measure import Measure
 from dcgan.evaluation.metrics import DEFAULT_METRICS, FEWEST, OF_FEATURES, check_metrics, check_number
 from dcgan.evaluation.originals import originals
 from dcgan.evaluation.scores import Score, append, require_appendable
-from dcgan.latents import check_draw
+from dcgan.latents import check_seed, check_truncation
 from dcgan.pretrained import Generator
 from dcgan.progress import Display
 from dcgan.run import Run
@@ -54,7 +54,8 @@ def evaluate(
     check_metrics(metrics)
     check_number("samples", samples, 1 if set(metrics) == {"1nn"} else FEWEST)
     check_number("reference", FEWEST if reference_samples is None else reference_samples)
-    check_draw(seed, truncation)
+    check_seed(seed)
+    check_truncation(truncation)
     with distributed.joined(device):
         display = Display(quiet=quiet or not distributed.is_main())
         how = (extractor, weights, samples, reference_samples, seed, truncation, device, precision)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from dcgan.data.sources import find_source_of_run
 from dcgan.data.subset import without
 from dcgan.errors import InputError, printable
 from dcgan.progress import Display
+from dcgan.reading import at_home
 from dcgan.run import Run
 
 
@@ -101,7 +101,7 @@ def originals(model: Path, data: str | Path | None) -> Originals:
     settings = run.config.data if run else DataConfig()
     if data is not None:
         # A Path is never the name of a set.
-        where = str(Path(os.path.expanduser(data)).resolve()) if isinstance(data, Path) else data
+        where = str(at_home(data).resolve()) if isinstance(data, Path) else data
         return Originals(replace(settings, data=where))
     if run is None:
         raise InputError(

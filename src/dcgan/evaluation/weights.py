@@ -17,6 +17,7 @@ import torch
 from dcgan.data.download import DOWNLOAD_TIMEOUT
 from dcgan.errors import InputError, printable
 from dcgan.evaluation.torchfile import read_torch_file
+from dcgan.reading import at_home
 
 Tensors = dict[str, torch.Tensor]
 
@@ -30,7 +31,7 @@ def find_weights(url: str, given: Path | None = None) -> Path | None:
     for place, said in ((given, "weights"), (os.environ.get("DCGAN_WEIGHTS"), "$DCGAN_WEIGHTS")):
         if not place:
             continue
-        path = Path(os.path.expanduser(place))
+        path = at_home(place)
         file = path / name if path.is_dir() else path
         if file.is_file():
             return file

@@ -5,6 +5,7 @@ Everything here is for one thread at a time; `server.Bench` sees to that.
 
 from __future__ import annotations
 
+import functools
 import secrets
 from collections import OrderedDict
 from collections.abc import Sequence
@@ -45,6 +46,12 @@ class Loaded:
     forgettings: OrderedDict[str, Forgetting] = field(default_factory=OrderedDict)
     edited: OrderedDict[str, Generator] = field(default_factory=OrderedDict)
 
+    @functools.cached_property
+    def classes(self) -> dict[str, int]:
+        """The number of each class by the name that the page is shown."""
+        names = self.generator.info.class_names
+        return {printable(name): index for index, name in reversed([*enumerate(names)])}
+
 
 def names_apart(paths: Sequence[Path]) -> list[str]:
     """The last part of each path, with as much before it as tells it from the others: `faces` and `old/faces`."""
@@ -69,9 +76,8 @@ class Opened:
         self.path, self.device, self.precision = path, device, precision
         self.name = name or names_apart([path])[0]
         self.directory = path.is_dir()
-        self.file = (
-            path / Generator.filename if self.directory else path if path.exists() else fetch(path, Generator.filename)
-        )
+        place = path if path.exists() else fetch(path, Generator.filename)
+        self.file = place / Generator.filename if self.directory else place
         self._loaded: Loaded | None = None
         if self.file.exists():
             self.load()
@@ -137,9 +143,9 @@ class Opened:
 
     def class_index(self, label: str | None) -> int | None:
         """The number of a class as the page has it, which is shown its name without what a terminal would obey."""
-        generator = self.generator
-        shown = [printable(name) for name in generator.info.class_names]
-        return shown.index(label) if label in shown else generator.class_index(label)
+        loaded = self.load()
+        number = None if label is None else loaded.classes.get(label)
+        return loaded.generator.class_index(label) if number is None else number
 
     def draw(self, z: torch.Tensor, labels: torch.Tensor | None) -> np.ndarray:
         """The images of latents, uint8 (N, H, W, C); a norm that uses the batch has that of seed 0 for all of them."""

@@ -16,6 +16,7 @@ import torch
 from dcgan.errors import InputError
 from dcgan.latent.concepts import Concept
 from dcgan.latent.likely import typical
+from dcgan.latents import check_seed
 from dcgan.pretrained import Generator
 
 NOISE, MOST_NOISE = 0.25, 1000
@@ -90,8 +91,7 @@ def check_noise(noise: float) -> None:
 
 def noise_of(seed: int) -> np.random.Generator:
     """Random numbers of a seed that no latent has; InputError for a seed outside [0, 2^63)."""
-    if not 0 <= seed < 2**63:
-        raise InputError(f"seed: {seed} is outside [0, 2^63)")
+    check_seed(seed)
     return np.random.Generator(np.random.Philox(key=np.array([seed, _STREAM], np.uint64)))
 
 

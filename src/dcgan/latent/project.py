@@ -20,7 +20,7 @@ from dcgan.data.decode import BadImage, decode, open_image
 from dcgan.errors import InputError, printable
 from dcgan.images import to_float
 from dcgan.latent.likely import keep_likely
-from dcgan.latents import BLOCK, latents
+from dcgan.latents import BLOCK, check_seed, latents
 from dcgan.networks.discriminators import features_of
 from dcgan.networks.folding import ready_to_draw
 from dcgan.networks.statistics import batch_statistics, with_statistics
@@ -101,8 +101,7 @@ def project(
             f"{restarts} restarts of {steps} steps at rate {rate:g}, features {features:g}: wants 1 to {CANDIDATES:,}, "
             "0 or more, above 0, and 0 or more"
         )
-    if not 0 <= seed < 2**63:
-        raise InputError(f"seed: {seed} is outside [0, 2^63)")
+    check_seed(seed)
     config = generator.info.network
     if picture.shape != (*config.size, config.image_channels):
         raise InputError(f"the picture has shape {picture.shape}; wants {(*config.size, config.image_channels)}")

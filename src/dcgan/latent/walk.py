@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from dcgan.errors import InputError
-from dcgan.latents import BLOCK, latents, truncate
+from dcgan.latents import BLOCK, check_seed, latents, truncate
 from dcgan.networks.statistics import Statistics
 from dcgan.pretrained import Generator
 
@@ -139,8 +139,7 @@ def check(
         raise InputError(f"through: {wrong[0]} is no sample's number; they count from 0")
     if interpolation not in INTERPOLATIONS:
         raise InputError(f"interpolation: {interpolation!r} is neither spherical nor linear")
-    if not 0 <= seed < 2**63:
-        raise InputError(f"seed: {seed} is outside [0, 2^63)")
+    check_seed(seed)
 
 
 def interpolate(a: torch.Tensor, b: torch.Tensor, steps: int, how: str, distribution: str = "normal") -> torch.Tensor:

@@ -5,13 +5,13 @@ A module an experiment; each composes what the other folders measure. See docs/r
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dcgan.errors import InputError, nearest
+from dcgan.reading import at_home
 
 if TYPE_CHECKING:
     from dcgan.progress import Display
@@ -84,7 +84,7 @@ def reproduce(
     if run is not None and settings:
         raise InputError(f"{next(iter(settings))}: the run that was given is trained already; leave it out")
     # A Path is never the name of a set.
-    named = str(Path(os.path.expanduser(data)).resolve()) if isinstance(data, Path) else data
+    named = str(at_home(data).resolve()) if isinstance(data, Path) else data
     train, test = (None, None) if named is None else parts(named)
     job = Job(
         experiment,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -17,9 +16,9 @@ from dcgan.data.sources import NAMES, find_source, find_source_of_run
 from dcgan.errors import InputError, printable
 from dcgan.files import write_atomically
 from dcgan.presets import load_preset
-from dcgan.pretrained import Generator
+from dcgan.pretrained import Generator, ModelInfo
 from dcgan.progress import Display
-from dcgan.reading import read_json
+from dcgan.reading import at_home, read_json
 from dcgan.reproduce.experiment import FORMAT, Experiment, Plan
 from dcgan.run import Run
 from dcgan.training import resume_run, start_run
@@ -232,12 +231,12 @@ class Job:
 
 def _shown(run: Run) -> Any:
     """How many real images the run's networks have been shown."""
-    return Generator.from_pretrained(run.path, "cpu").info.trained.get("images")
+    return ModelInfo.of(run.path / Generator.filename).trained.get("images")
 
 
 def parts(data: str) -> tuple[str, str | None]:
     """Training and test images, if the data is a folder that holds both as zips, tars or folders; else it, and None."""
-    folder = Path(os.path.expanduser(data))
+    folder = at_home(data)
     if data not in NAMES and folder.is_dir():
         found = {path.name for path in folder.iterdir()}
         for suffix in ("", ".zip", *TAR_EXTENSIONS):

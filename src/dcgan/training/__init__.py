@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from dcgan import distributed
 from dcgan.config import LENGTHS, Config, check_all_apply
@@ -15,11 +15,8 @@ from dcgan.errors import InputError, printable
 from dcgan.files import remove_partial
 from dcgan.locks import sole_user
 from dcgan.presets import DEFAULT_MINUTES, load_preset
-from dcgan.progress import Display
+from dcgan.progress import Display, Position
 from dcgan.run import Run, default_path, is_free
-
-if TYPE_CHECKING:
-    from dcgan.training.checkpoint import Checkpoint
 
 
 def train(
@@ -108,6 +105,7 @@ def _resume_run(run: Run, config: Config, display: Display) -> Run:
     checkpoint, problems = newest_for_all(run.checkpoints)
     for problem in problems:
         display.warn(f"{problem}; going back to the checkpoint before")
+    trained = config
     if checkpoint:  # where the data is may have been corrected by hand: its images are compared below
         trained = Config.from_dict(checkpoint.settings, config).replace(data=config.data.data)
         _require_same(settings_that_differ(trained, config), f"{run}: its config.yaml is not what it was trained with")
@@ -124,7 +122,7 @@ def _resume_run(run: Run, config: Config, display: Display) -> Run:
         if checkpoint is None:
             run.rewind(0, 0)
         else:
-            _tell_of_rates(config, checkpoint, pack.total, display)
+            _tell_of_rates(trained, config, checkpoint.position, pack.total, display)
         run.remember(config, FREE_ON_RESUME - OF_THE_MACHINE)
     distributed.barrier()
     fit(config, run, pack, display, checkpoint)
@@ -143,12 +141,12 @@ def _require_same(differences: list[str], problem: str) -> None:
         raise InputError(f"{problem}:\n{listed}\nLeave them as they were, or start a new run.")
 
 
-def _tell_of_rates(config: Config, checkpoint: Checkpoint, images: int, display: Display) -> None:
+def _tell_of_rates(before: Config, after: Config, position: Position, images: int, display: Display) -> None:
     """Falling rates fall over the whole length: with another one they jump."""
     from dcgan.training.loop import Length, rate_factor
 
-    settings = (Config.from_dict(checkpoint.settings, config).training, config.training)
-    then, now = (rate_factor(each, Length(each, images).share(checkpoint.position)) for each in settings)
+    settings = before.training, after.training
+    then, now = (rate_factor(each, Length(each, images).share(position)) for each in settings)
     if abs(then - now) > 0.01:
         display.warn(
             f"lr_decay: over the new length the learning rates go on at {now:.2g} of --lr; they were at {then:.2g}"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import importlib.util
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -20,6 +19,7 @@ from dcgan.data.subset import without
 from dcgan.device import resolve_device
 from dcgan.errors import InputError, printable
 from dcgan.progress import Display
+from dcgan.reading import at_home
 
 LARGEST_AUTO_SIDE = 128
 AUTO_SIDE = 64
@@ -117,7 +117,7 @@ def _without_duplicates(packed: Pack, left_out: Sequence[int] | None, display: D
 
 def located(data: str) -> str:
     """A path made absolute, so that a resume finds it from any folder; names stay as they are."""
-    return data if data in ("", *NAMES) or is_url(data) else str(Path(os.path.expanduser(data)).resolve())
+    return data if data in ("", *NAMES) or is_url(data) else str(at_home(data).resolve())
 
 
 def describe_data(packed: Pack) -> dict[str, Any]:
