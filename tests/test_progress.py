@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import io
+import os
 from pathlib import Path
+from typing import TextIO
 
 import pytest
 from rich.console import Console
@@ -102,3 +104,39 @@ def test_nothing_that_a_terminal_obeys_is_shown() -> None:
     display.counter("of \x1b]0;x\x07")(1, 1)
     assert out.getvalue().splitlines()[:3] == ["a\\x1b[2J", "b\\u202ec", "warning: \\x07"]
     assert "\x1b" not in out.getvalue()
+
+
+def unread() -> TextIO:
+    """A stream to a reader that has left."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    return os.fdopen(writing, "w")
+
+
+def test_when_its_reader_has_left_what_is_said_goes_to_standard_error(capsys: pytest.CaptureFixture[str]) -> None:
+    with unread() as stream, Display() as shown:
+        shown.console.file = stream
+        shown.say("packing")
+        assert shown.left
+        shown.say("packed")
+    before, warning, after = capsys.readouterr().err.splitlines()
+    assert warning.startswith("warning: the output can no longer be written ([Errno 32] Broken pipe)")
+    assert (before, after) == ("packing", "packed")
+
+
+def test_work_goes_on_when_nothing_that_it_says_can_be_written(monkeypatch: pytest.MonkeyPatch) -> None:
+    with unread() as stream, unread() as error, Display() as shown:
+        monkeypatch.setattr("sys.stderr", error)
+        shown.console.file = stream
+        for _ in range(2):
+            shown.say("packing")
+            shown.counter("packing")(1, 1)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full here")
+def test_work_goes_on_when_the_disk_of_its_log_is_full(capsys: pytest.CaptureFixture[str]) -> None:
+    with Path("/dev/full").open("w") as stream, Display() as shown:
+        shown.console.file = stream
+        shown.say("packing")
+        assert not shown.left
+    assert "No space left on device" in capsys.readouterr().err

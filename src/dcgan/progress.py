@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
+import io
+import os
+import sys
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Protocol, Self
+from typing import IO, NoReturn, Protocol, Self
 
 from rich.console import Console
 from rich.live import Live
@@ -39,11 +45,28 @@ class Position:
     """Of training, all its sessions together."""
 
 
+class _Console(Console):
+    """rich's own ends the process, without a word, when its reader has left: here `Display` decides."""
+
+    def on_broken_pipe(self) -> NoReturn:
+        raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
+
+
+def drop(stream: IO[str]) -> None:
+    """From here on what is written to the stream is lost, and no error: its reader has left, or its disk is full."""
+    with contextlib.suppress(OSError, io.UnsupportedOperation), open(os.devnull, "wb") as nowhere:
+        os.dup2(nowhere.fileno(), stream.fileno())
+
+
 class Display:
-    """Bar, rate, time left, losses, D(x), D(G(z)) and the last grid. Owns the terminal while it is open."""
+    """Bar, rate, time left, losses, D(x), D(G(z)) and the last grid. Owns the terminal while it is open.
+
+    Nothing that is done fails because it can no longer be shown; `left` says that whoever read it has gone.
+    """
 
     def __init__(self, console: Console | None = None, quiet: bool = False) -> None:
-        self.console = console or Console(quiet=quiet, highlight=False, soft_wrap=True)
+        self.console = console or _Console(quiet=quiet, highlight=False, soft_wrap=True)
+        self.left = False
         self.last_grid: Path | None = None
         self._live = Live(console=self.console, auto_refresh=False, transient=True)
         self._panel = Panel() if self.console.is_jupyter and not self.console.quiet else None
@@ -62,7 +85,8 @@ class Display:
 
     def say(self, text: str, style: str = "") -> None:
         """A line or some that stay; control characters in them are escaped."""
-        self.console.print(Text("\n".join(map(printable, text.split("\n"))), style=style))
+        with self._lasting():
+            self.console.print(Text("\n".join(map(printable, text.split("\n"))), style=style))
 
     def warn(self, text: str) -> None:
         """A line that should be read."""
@@ -105,7 +129,22 @@ class Display:
         rows.add_row(Text(printable(f"{share:4.0%}  {line}")))
         if self.last_grid:
             rows.add_row(Text(f"last grid: {printable(self.last_grid)}", style="dim"))
-        self._live.update(rows, refresh=True)
+        with self._lasting():
+            self._live.update(rows, refresh=True)
+
+    @contextlib.contextmanager
+    def _lasting(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            lost = self.console.file
+            drop(lost)
+            self.left |= isinstance(error, BrokenPipeError)  # `| head` does so, or a `| tee` that Ctrl-C ended first
+            if lost is sys.stderr:
+                self.console.quiet = True
+            else:
+                self.console.file = sys.stderr
+                self.warn(f"the output can no longer be written ({error}); what is left to say is said here")
 
 
 def describe(position: Position, share: float, rate: float, metrics: dict[str, float]) -> str:

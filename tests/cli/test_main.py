@@ -54,6 +54,27 @@ def test_as_a_module() -> None:
     assert done.stderr.startswith("dcgan: error: no command 'nonsense'")
 
 
+@pytest.mark.parametrize("arguments", [["--help"], ["sample", "--help"], ["completion", "bash"], ["--version"]])
+def test_a_reader_who_leaves_ends_a_command_without_a_word(arguments: list[str]) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    command = [sys.executable, "-m", "dcgan", *arguments]
+    done = subprocess.run(command, stdout=writing, stderr=subprocess.PIPE, check=False)
+    os.close(writing)
+    assert (done.returncode, done.stderr) == (130, b"")
+
+
+def test_a_pipe_of_our_own_that_breaks_is_a_mistake(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def breaks(*_: object) -> int:
+        raise BrokenPipeError(32, "Broken pipe")
+
+    monkeypatch.setattr("dcgan.cli.info.run", breaks)
+    assert main(["info"]) == 1
+    assert "Traceback" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("error", "code", "said"),
     [

@@ -21,6 +21,7 @@ from dcgan.presets import load_preset
 from dcgan.progress import Display, Position
 from dcgan.run import Run
 from dcgan.training import checkpoint as checkpoints
+from dcgan.training import start_run
 from dcgan.training.loop import Interrupted, Length, rate_factor, steps
 from dcgan.training.prepare import describe_data, prepare
 from dcgan.training.step import TrainingStep
@@ -244,6 +245,16 @@ def test_a_signal_saves_and_says_where(
     newest, _ = checkpoints.newest(tmp_path / "run" / "checkpoints")
     assert newest is not None
     assert newest.position.step == 3
+    assert (tmp_path / "run" / "generator.safetensors").exists()
+
+
+def test_it_saves_and_ends_when_whoever_read_its_display_has_left(
+    photos: Path, tmp_path: Path, tiny: dict[str, Any]
+) -> None:
+    display = Display(quiet=tiny.pop("quiet"))
+    display.left = True
+    with pytest.raises(Interrupted):
+        start_run(load_preset("fast").replace(data=str(photos), images=8000, **tiny), tmp_path / "run", display)
     assert (tmp_path / "run" / "generator.safetensors").exists()
 
 

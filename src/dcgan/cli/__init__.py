@@ -57,7 +57,19 @@ DONE, FAILURE, WRONG_INPUT, INTERRUPTED = 0, 1, 2, 130
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns its exit code: 0 done, 1 failure, 2 wrong usage or input, 130 interrupted."""
-    arguments = list(sys.argv[1:] if argv is None else argv)
+    try:
+        code = _main(list(sys.argv[1:] if argv is None else argv))
+        sys.stdout.flush()
+        return code
+    except BrokenPipeError:  # whoever read what is printed has left, as `| head` does
+        from dcgan.progress import drop
+
+        drop(sys.stdout)
+        drop(sys.stderr)
+        return INTERRUPTED
+
+
+def _main(arguments: list[str]) -> int:
     _say_anything()
     if not arguments:
         print(GREETING)
@@ -98,6 +110,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         _complain(str(error))
         return FAILURE
     except Exception as error:  # a mistake of ours: the traceback is what a report of it needs
+        if isinstance(error, BrokenPipeError):
+            print(flush=True)  # raises it again if it is standard output that broke: other pipes are ours
         say(traceback.format_exc().rstrip(), sys.stderr)
         _complain(str(error) or type(error).__name__)
         return FAILURE

@@ -38,9 +38,9 @@ class Interrupted(KeyboardInterrupt):
 def fit(config: Config, run: Run, pack: Pack, display: Display, checkpoint: Checkpoint | None = None) -> None:
     """Train until the length of the settings is reached, from the start or from a checkpoint.
 
-    Raises Interrupted once everything is saved after Ctrl-C or SIGTERM, and TrainingError for a training that
-    has failed and, by the settings, is not to go on. Global random state is as before afterwards. Of several processes
-    all train alike: the clock, and whether to stop, are the same for all.
+    Raises Interrupted once everything is saved after Ctrl-C, SIGTERM or the end of whoever read the display, and
+    TrainingError for a training that has failed and, by the settings, is not to go on. Global random state is as
+    before afterwards. Of several processes all train alike: the clock, and whether to stop, are the same for all.
     """
     for _ in steps(config, run, pack, display, checkpoint):
         pass
@@ -99,7 +99,7 @@ def steps(
             position.step += 1
             position.seconds = clock.lap(recorder.aside)
             recorder.after_step(done)
-            position.seconds, stopping = distributed.agree(position.seconds, bool(stop))
+            position.seconds, stopping = distributed.agree(position.seconds, bool(stop) or display.left)
             yield
 
         recorder.finish(stopped=stopping)
