@@ -16,6 +16,7 @@ from dcgan.data.pack import Pack, pack
 from dcgan.data.sources import find_source
 from dcgan.errors import InputError
 from dcgan.evaluation import evaluate, judge, neighbours
+from dcgan.evaluation.job import Job
 from dcgan.pretrained import class_labels
 from tests.evaluation.conftest import plain_extractor
 
@@ -128,7 +129,7 @@ def test_table_3_wants_the_classes_of_the_generator(
 def test_what_a_metric_lacks_is_said_before_another_is_measured(
     metrics: list[str], kept: int, said: str, run: Path, held_out: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(judge.Measure, "of", None)
+    monkeypatch.setattr(Job, "measure", None)
     few = tmp_path / "few"
     few.mkdir()
     for path in sorted((held_out / "dark").iterdir())[:kept]:
@@ -172,7 +173,7 @@ def test_memorisation_in_both_spaces_with_a_picture(ready: None, run: Path, held
 def test_features_of_others_tell_of_copies_among_all(
     run: Path, held_out: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(judge, "choose_extractor", lambda *_: plain_extractor())
+    monkeypatch.setattr(Job, "choose", lambda _: plain_extractor())
     scores = scored(run, held_out, metrics=["memorisation"], samples=40)
     assert scores["copied_features", 40].extractor == "plain"
 

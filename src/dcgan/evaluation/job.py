@@ -6,6 +6,7 @@ import datetime
 import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,9 @@ import numpy as np
 import dcgan
 from dcgan import distributed
 from dcgan.config import DataConfig
+from dcgan.device import resolve_device
 from dcgan.errors import InputError, printable
+from dcgan.evaluation.choice import choose_extractor
 from dcgan.evaluation.classifier import load_classifier
 from dcgan.evaluation.extractors import Extractor
 from dcgan.evaluation.fidelity import Estimate
@@ -34,17 +37,42 @@ SHOWN = 8
 
 @dataclass(frozen=True)
 class Job:
-    """What is measured, and how it is drawn."""
+    """What is measured, how it is drawn, and who looks at it."""
 
     generator: Generator
     real: RealImages
     name: str
     settings: DataConfig
+    extractor: str
+    weights: Path | None
     samples: int
+    reference_samples: int | None
     seed: int
     truncation: float | None
+    device: str
     precision: str
     display: Display
+
+    def measure(self, metrics: Sequence[str]) -> Measure:
+        """Of features, with the extractor and the real images' statistics at hand."""
+        return Measure.of(
+            self.real.train,
+            metrics,
+            extractor=self.extractor,
+            weights=self.weights,
+            samples=self.samples,
+            reference_samples=self.reference_samples,
+            seed=self.seed,
+            truncation=self.truncation,
+            device=self.device,
+            precision=self.precision,
+            display=self.display,
+        )
+
+    def choose(self) -> Extractor:
+        """The extractor alone."""
+        device = resolve_device(self.device)
+        return choose_extractor(self.extractor, self.weights, self.real.train, device, self.precision, self.display)
 
     @functools.cached_property
     def protocol(self) -> dict[str, Any]:

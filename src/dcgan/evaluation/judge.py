@@ -4,15 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 from dcgan import distributed
-from dcgan.device import resolve_device
 from dcgan.errors import printable
-from dcgan.evaluation.choice import choose_extractor
 from dcgan.evaluation.extractors import Extractor
 from dcgan.evaluation.job import Job, check_needs, feature_scores, memorisation_scores, neighbour_scores
-from dcgan.evaluation.measure import Measure
 from dcgan.evaluation.metrics import DEFAULT_METRICS, FEWEST, OF_FEATURES, check_metrics, check_number
 from dcgan.evaluation.originals import originals
 from dcgan.evaluation.scores import Score, append, require_appendable
@@ -56,69 +52,58 @@ def evaluate(
     check_number("reference", FEWEST if reference_samples is None else reference_samples)
     check_seed(seed)
     check_truncation(truncation)
-    with distributed.joined(device):
-        display = Display(quiet=quiet or not distributed.is_main())
-        how = (extractor, weights, samples, reference_samples, seed, truncation, device, precision)
-        return _evaluate(model, data, test, metrics, how, json, display)
-
-
-def _evaluate(
-    model: str | Path,
-    data: str | Path | None,
-    test: str | Path | None,
-    metrics: Sequence[str],
-    how: tuple[Any, ...],
-    json: str | Path | None,
-    display: Display,
-) -> list[Score]:
-    _, _, samples, _, seed, truncation, device, precision = how
     path = Path(model)
-    generator = Generator.from_pretrained(path, device)
-    run = Run.open(path) if (path / "config.yaml").is_file() else None
-    if run:
-        run.require_no_links()
-    files = [*([run.path / "evaluation.jsonl"] if run else []), *([Path(json)] if json else [])]
-    for file in files:
-        require_appendable(file)
-    with display:
+    with distributed.joined(device), Display(quiet=quiet or not distributed.is_main()) as display:
+        generator = Generator.from_pretrained(path, device)
+        run = Run.open(path) if (path / "config.yaml").is_file() else None
+        if run:
+            run.require_no_links()
+        files = [*([run.path / "evaluation.jsonl"] if run else []), *([Path(json)] if json else [])]
+        for file in files:
+            require_appendable(file)
         source = originals(path, data)
         with distributed.in_turn():
             real = source.splits(generator.info.network, test, display)
-        job = Job(generator, real, printable(path), source.settings, samples, seed, truncation, precision, display)
-        check_needs(job, metrics)
-        scores: list[Score] = []
-        try:
-            for group in _groups(job, metrics, how, run):
-                for file in files:
-                    append(group, file)  # at once: what is done is kept, whatever becomes of the rest
-                scores += group
-        except BaseException:
-            if scores:
-                display.say("done before that: " + " · ".join(f"{score.metric} {score.value:.4g}" for score in scores))
-            raise
+        job = Job(
+            generator=generator,
+            real=real,
+            name=printable(path),
+            settings=source.settings,
+            extractor=extractor,
+            weights=Path(weights) if weights else None,
+            samples=samples,
+            reference_samples=reference_samples,
+            seed=seed,
+            truncation=truncation,
+            device=device,
+            precision=precision,
+            display=display,
+        )
+        return _kept(job, metrics, run, files)
+
+
+def _kept(job: Job, metrics: Sequence[str], run: Run | None, files: Sequence[Path]) -> list[Score]:
+    """All scores, each group in the files as soon as it is there: what is done is kept, whatever comes after it."""
+    check_needs(job, metrics)
+    scores: list[Score] = []
+    try:
+        for group in _groups(job, metrics, run):
+            for file in files:
+                append(group, file)
+            scores += group
+    except BaseException:
+        if scores:
+            job.display.say("done before that: " + " · ".join(f"{score.metric} {score.value:.4g}" for score in scores))
+        raise
     return scores
 
 
-def _groups(job: Job, metrics: Sequence[str], how: tuple[Any, ...], run: Run | None) -> Iterator[list[Score]]:
+def _groups(job: Job, metrics: Sequence[str], run: Run | None) -> Iterator[list[Score]]:
     """Those of features, of Table 3 and of memorisation, as each is ready; in the main process alone."""
-    extractor, weights, samples, reference_samples, seed, truncation, device, precision = how
-    weights_file = Path(weights) if weights else None
     chosen: Extractor | None = None
     if by_features := [name for name in metrics if name in OF_FEATURES]:
         with distributed.in_turn():
-            measure = Measure.of(
-                job.real.train,
-                by_features,
-                extractor=extractor,
-                weights=weights_file,
-                samples=samples,
-                reference_samples=reference_samples,
-                seed=seed,
-                truncation=truncation,
-                device=device,
-                precision=precision,
-                display=job.display,
-            )
+            measure = job.measure(by_features)
         found = feature_scores(job, measure)
         if distributed.is_main():
             yield found
@@ -126,9 +111,7 @@ def _groups(job: Job, metrics: Sequence[str], how: tuple[Any, ...], run: Run | N
     if not distributed.is_main():
         return
     if "memorisation" in metrics and not chosen:  # now: it can be refused
-        chosen = choose_extractor(
-            extractor, weights_file, job.real.train, resolve_device(device), precision, job.display
-        )
+        chosen = job.choose()
     if "1nn" in metrics:
         yield neighbour_scores(job)
     if "memorisation" in metrics and chosen:
