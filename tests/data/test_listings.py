@@ -75,6 +75,12 @@ def test_all_suffixes_of_jpeg(kind, tmp_path):
 
 
 @KINDS
+def test_pictures_that_are_not_read_are_told_of(kind, tmp_path):
+    path = written(kind, tmp_path, ["a.png", "b.HEIC", "c/d.heic", "e.avif", ".f.heic", "notes.txt"])
+    assert find_source(path).description.endswith(": 1 image (left out, as no such file is read: 2 .heic, 1 .avif)")
+
+
+@KINDS
 def test_no_image_says_what_was_found(kind, tmp_path):
     path = written(kind, tmp_path, ["a.txt", "b.csv", "c/LICENSE"])
     with pytest.raises(InputError, match=r"3 files, none of them an image: \.txt, \.csv, no extension.*\.jpg \.jpeg"):

@@ -28,6 +28,8 @@ from dcgan.data.streams import MOST_FILES, MOST_RATIO, DamagedTar, members, open
 from dcgan.errors import InputError, printable
 
 EXTENSIONS = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif")
+NOT_READ = (".heic", ".heif", ".avif", ".jxl", ".jp2", ".psd", ".tga", ".ppm", ".svg", ".dng", ".cr2", ".nef", ".arw")
+"""Pictures as well, so that it is said when some of them are left out. A telephone's are .heic."""
 OURS = ({"config.yaml", "data.json", "samples"}, {"groups.json", "duplicates.txt"})
 """What is in a run, and in a report of `dcgan data dedup`: the pictures there are made of the data, and are none."""
 UNREADABLE = (  # what zipfile and the decoders raise for damaged archives
@@ -49,6 +51,8 @@ class _Listing(ABC):
     names: tuple[str, ...]  # as the folder or archive has them
     labels: tuple[int, ...]
     class_names: tuple[str, ...]
+    left_out: str
+    """Of `NOT_READ`, how many of each."""
     kind = "folder"
     sequential = False
 
@@ -58,7 +62,8 @@ class _Listing(ABC):
 
     @property
     def description(self) -> str:
-        return describe(f"{self.kind} {printable(self.path)}", len(self), len(self.class_names))
+        images = describe(f"{self.kind} {printable(self.path)}", len(self), len(self.class_names))
+        return f"{images} (left out, as no such file is read: {self.left_out})" if self.left_out else images
 
     def __len__(self) -> int:
         return len(self.names)
@@ -163,8 +168,8 @@ def tar_source(path: Path) -> TarSource:
             found[member.name] = which, member.size, member.mtime, member.crc()
             if len(found) > MOST_FILES:
                 raise InputError(f"holds more than {MOST_FILES:,} files")
-    names, labels, class_names = _select(found, f"the tar {printable(path)}")
-    return TarSource(path, names, labels, class_names, tuple(found[name] for name in names))
+    selected = _select(found, f"the tar {printable(path)}")
+    return TarSource(path, *selected, tuple(found[name] for name in selected[0]))
 
 
 def reason(error: Exception) -> str:
@@ -210,17 +215,18 @@ def _walk(root: Path) -> Iterator[str]:
                 yield prefix + entry.name
 
 
-def _select(names: Iterable[str], what: str) -> tuple[tuple[str, ...], tuple[int, ...], tuple[str, ...]]:
-    """The names that are pictures, their labels, and the class names."""
+def _select(names: Iterable[str], what: str) -> tuple[tuple[str, ...], tuple[int, ...], tuple[str, ...], str]:
+    """The names that are pictures, their labels, the class names, and what pictures are left out."""
     visible = {name: parts for name in names if (parts := _parts(name)) and not any(map(_hidden, parts))}
     pictures = {name: p for name, p in visible.items() if name.lower().endswith((*EXTENSIONS, "/"))}
+    kinds = Counter(os.path.splitext(name)[1].lower() or "no extension" for name in visible)
     if not pictures:
-        kinds = Counter(os.path.splitext(name)[1].lower() or "no extension" for name in visible)
         found = ", ".join(printable(kind) for kind, _ in kinds.most_common(5))
         count = f"{len(visible)} file{'s' * (len(visible) != 1)}, none of them an image: {found}"
-        raise InputError(f"{what} holds {count if visible else 'no file'}; images end in {' '.join(EXTENSIONS)}")
+        raise InputError(f"{what} holds {count if visible else 'no file'}; those read end in {' '.join(EXTENSIONS)}")
     labels, class_names = classes_of(list(pictures.values()))
-    return tuple(pictures), labels, class_names
+    left_out = ", ".join(f"{number:,} {kind}" for kind, number in kinds.most_common() if kind in NOT_READ)
+    return tuple(pictures), labels, class_names, left_out
 
 
 def _parts(name: str) -> list[str]:
