@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import save
 
 from dcgan.errors import InputError
-from dcgan.files import append_lines, read_tensors, whole, write_atomically, write_tensors
+from dcgan.files import append_lines, read_tensors, require_new, whole, write_atomically, write_tensors
 
 
 def fail(*_):
@@ -251,3 +251,20 @@ def test_tensors_that_were_read_are_no_view_of_the_file(tmp_path, file, tensors)
     content[-200:] = b"\xff" * 200
     file.write_bytes(content)  # written over in place, as `cp` does
     assert all(torch.equal(read[name], tensor) for name, tensor in tensors.items())
+
+
+def test_nothing_is_written_over(tmp_path: Path) -> None:
+    (tmp_path / "x.png").write_text("mine")
+    require_new(tmp_path / "y.png", None)
+    with pytest.raises(InputError, match=r"x.png: exists already; name another$"):
+        require_new(tmp_path / "y.png", tmp_path / "x.png")
+    (tmp_path / "gone.png").symlink_to(tmp_path / "nowhere")
+    with pytest.raises(InputError, match=r"gone.png: exists already; name another --out$"):
+        require_new(tmp_path / "gone.png", option="--out")
+    with pytest.raises(InputError, match="there is no folder"):
+        require_new(tmp_path / "none" / "y.png")
+    require_new(tmp_path / "none" / "y.png", folders=False)
+    with pytest.raises(InputError, match=r"y.png: is named twice"):
+        require_new(tmp_path / "y.png", None, tmp_path / "." / "y.png")
+    with pytest.raises(InputError, match=r"x.png: cannot be written \(File name too long\)"):
+        require_new(tmp_path / ("x" * 300 + "x.png"))

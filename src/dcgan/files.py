@@ -48,6 +48,33 @@ def write_atomically(path: Path, content: bytes) -> None:
     sync_folder(path.parent)
 
 
+def require_new(*paths: Path | None, folders: bool = True, option: str = "") -> None:
+    """Raise InputError now rather than when the work is done, if a file is there already, or named twice.
+
+    folders: also if its folder is not there; else that is to be made. option: what named it.
+    """
+    named = list[Path]()
+    for path in filter(None, paths):
+        with writing(path):
+            there, whole = path.exists() or path.is_symlink(), path.resolve()
+        if there:
+            raise InputError(f"{printable(path)}: exists already; name another {option}".rstrip())
+        if whole in named:
+            raise InputError(f"{printable(path)}: is named twice; two things cannot be written there")
+        if folders and not path.absolute().parent.is_dir():
+            raise InputError(f"{printable(path)}: there is no folder {printable(path.parent)}")
+        named.append(whole)
+
+
+@contextlib.contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """What the system refuses meanwhile becomes an InputError that names the file."""
+    try:
+        yield
+    except OSError as error:
+        raise InputError(f"{printable(path)}: cannot be written ({error.strerror})") from error
+
+
 @contextlib.contextmanager
 def whole(place: Path, is_whole: Callable[[Path], bool] | None = None) -> Iterator[Path]:
     """Where to write the file or folder that is at `place` in the end: whole, or not at all whatever happens.

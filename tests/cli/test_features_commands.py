@@ -61,7 +61,7 @@ def test_extract_writes(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture
         ("probe RUN --labels some", "neither a whole number nor all"),
         ("probe RUN --c 1e-3,x", "not a list of numbers"),
         ("probe RUN --json OLD", "exists already"),
-        ("probe RUN --json nowhere/f.json", "no such folder"),
+        ("probe RUN --json nowhere/f.json", "there is no folder"),
         ("probe RUN", "brings no test images"),
         ("probe RUN --test TEST --labels 11", "cannot be balanced over 2 classes"),
         ("probe nowhere", "no such run directory"),

@@ -207,7 +207,7 @@ def test_command(tmp_path, capsys):
     assert "are of --web" in capsys.readouterr().err
     same = str(tmp_path / "same")
     assert main(["export", str(tmp_path / "run"), "--onnx", same, "--pt2", same]) == 2
-    assert "different names" in capsys.readouterr().err
+    assert "is named twice" in capsys.readouterr().err
     assert main(["export", str(tmp_path / "no"), "--onnx", same]) == 2
     assert "no such run" in capsys.readouterr().err
     assert sorted(path.name for path in tmp_path.iterdir()) == ["model.onnx", "model.pt2", "run"]

@@ -20,7 +20,6 @@ from dcgan.latent.saved import (
     generator_digest,
     read_direction,
     read_projection,
-    require_new,
     write_direction,
     write_json,
 )
@@ -123,17 +122,3 @@ def test_other_directions_are_refused(tmp_path: Path, generator: Generator) -> N
     path.write_bytes(b"PK\x03\x04" + bytes(20))
     with pytest.raises(InputError, match="pickle"):
         read_direction(path, generator)
-
-
-def test_nothing_is_written_over(tmp_path: Path) -> None:
-    (tmp_path / "x.png").write_text("mine")
-    require_new(tmp_path / "y.png", None)
-    with pytest.raises(InputError, match=r"x.png: exists already"):
-        require_new(tmp_path / "y.png", tmp_path / "x.png")
-    with pytest.raises(InputError, match="there is no folder"):
-        require_new(tmp_path / "none" / "y.png")
-    require_new(tmp_path / "none" / "y.png", folders=False)
-    with pytest.raises(InputError, match=r"y.png: is named twice"):
-        require_new(tmp_path / "y.png", None, tmp_path / "." / "y.png")
-    with pytest.raises(InputError, match=r"x.png: cannot be written \(File name too long\)"):
-        require_new(tmp_path / ("x" * 300 + "x.png"))

@@ -12,6 +12,7 @@ import tyro
 from dcgan.cli import DONE, say
 from dcgan.cli.pictures import Data, DataRoot, MaxSkipped
 from dcgan.errors import InputError, printable
+from dcgan.files import require_new
 from dcgan.progress import Display
 
 
@@ -42,8 +43,7 @@ def run(arguments: Sequence[str]) -> int:
     options = tyro.cli(DedupOptions, prog="dcgan data dedup", args=arguments)
     if not 0.8 < options.agreement <= 1:
         raise InputError(f"agreement: {options.agreement:g} is outside (0.8, 1]")
-    if options.out and options.out.exists():
-        raise InputError(f"{options.out}: exists already; name another --out")
+    require_new(options.out, folders=False, option="--out")
     from dcgan.curation.dedup import duplicates
     from dcgan.curation.report import check_move, copies, move_aside, write_report
     from dcgan.data.pack import inspect, pack

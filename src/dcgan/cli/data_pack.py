@@ -12,6 +12,7 @@ import tyro
 from dcgan.cli import DONE
 from dcgan.cli.pictures import Data, DataRoot, MaxSkipped, outside
 from dcgan.errors import InputError, printable
+from dcgan.files import require_new
 from dcgan.progress import Display
 
 
@@ -47,8 +48,7 @@ def run(arguments: Sequence[str]) -> int:
     size = _size(options.image_size, wrong)
     if wrong:
         raise InputError("\n".join(wrong))
-    if options.shards.exists():
-        raise InputError(f"{printable(options.shards)}: exists already; name another --shards")
+    require_new(options.shards, folders=False, option="--shards")
     from dcgan.data.shards.write import Sharding, write_shards
     from dcgan.data.sources import find_source
 

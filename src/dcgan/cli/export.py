@@ -11,6 +11,7 @@ import tyro
 
 from dcgan.cli import DONE
 from dcgan.errors import InputError, printable
+from dcgan.files import require_new
 
 if TYPE_CHECKING:
     from dcgan.export.drawing import Exported
@@ -65,11 +66,7 @@ def run(arguments: Sequence[str]) -> int:
         raise InputError("--half is of --onnx and --web; a .pt2 has its weights in float32")
     if not options.web and (options.title or options.ort):
         raise InputError("--title and --ort are of --web, which is not asked for")
-    if len({path.absolute() for path in wanted}) < len(wanted):
-        raise InputError("--onnx, --pt2 and --web want different names")
-    for path in wanted:
-        if path.exists():
-            raise InputError(f"{printable(path)}: exists already; name another")
+    require_new(*wanted, folders=False)
     from dcgan.export.onnx import check_installed, export_onnx
     from dcgan.export.program import export_program
     from dcgan.pretrained import Generator

@@ -12,6 +12,7 @@ import tyro
 
 from dcgan.cli import DONE, say
 from dcgan.errors import InputError, printable
+from dcgan.files import require_new
 
 if TYPE_CHECKING:
     from dcgan.features.forgotten import Forgotten
@@ -79,9 +80,7 @@ class ForgetOptions:
 
 def run(arguments: Sequence[str]) -> int:
     options = tyro.cli(ForgetOptions, prog="dcgan features forget", args=arguments)
-    for file in filter(None, (options.out, options.json, options.save_run)):
-        if file.exists():
-            raise InputError(f"{file}: exists already; name another one")
+    require_new(options.out, options.json, options.save_run, folders=False)
     if options.out.suffix.lower() != ".png":
         raise InputError(f"out: {options.out} is no .png")
     from dcgan.features.forget import save_run

@@ -12,6 +12,7 @@ import tyro
 
 from dcgan.cli import DONE, say
 from dcgan.errors import InputError, printable
+from dcgan.files import require_new
 
 
 @dataclass(frozen=True)
@@ -50,9 +51,7 @@ class InspectOptions:
 
 def run(arguments: Sequence[str]) -> int:
     options = tyro.cli(InspectOptions, prog="dcgan features inspect", args=arguments)
-    for file in filter(None, (options.out, options.json)):
-        if file.exists():
-            raise InputError(f"{file}: exists already; name another file")
+    require_new(options.out, options.json, folders=False)
     if options.out.suffix.lower() != ".png":
         raise InputError(f"out: {options.out} is no .png")
     from dcgan.features.learned import learned, parse_features

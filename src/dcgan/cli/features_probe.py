@@ -12,6 +12,7 @@ import tyro
 
 from dcgan.cli import DONE, say
 from dcgan.errors import InputError, printable
+from dcgan.files import require_new
 
 if TYPE_CHECKING:
     from dcgan.features.protocol import Probe
@@ -72,10 +73,7 @@ def run(arguments: Sequence[str]) -> int:
     options = tyro.cli(ProbeOptions, prog="dcgan features probe", args=arguments)
     labels = None if options.labels == "all" else _number(options.labels)
     cs = _numbers(options.c)
-    if options.json and options.json.exists():
-        raise InputError(f"{options.json}: exists already; name another --json")
-    if options.json and not options.json.parent.is_dir():
-        raise InputError(f"{options.json.parent}: no such folder for --json")
+    require_new(options.json, option="--json")
     from dcgan.features.probe import probe
     from dcgan.features.protocol import Protocol
     from dcgan.files import write_atomically

@@ -11,6 +11,7 @@ import tyro
 
 from dcgan.cli import DONE, say
 from dcgan.errors import InputError, printable
+from dcgan.files import require_new, writing
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,7 @@ def run(arguments: Sequence[str]) -> int:
 
     from dcgan.images import grid, save_png
     from dcgan.latent.project import project, read_picture
-    from dcgan.latent.saved import PROJECTION, generator_digest, require_new, write_json, writing
+    from dcgan.latent.saved import PROJECTION, generator_digest, write_json
     from dcgan.pretrained import Discriminator, Generator
     from dcgan.progress import Display
     from dcgan.run import Run

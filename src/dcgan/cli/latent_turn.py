@@ -11,6 +11,7 @@ import tyro
 
 from dcgan.cli import DONE, say
 from dcgan.errors import InputError, printable
+from dcgan.files import require_new, writing
 
 if TYPE_CHECKING:
     from dcgan.latent.concepts import Labelled
@@ -57,7 +58,7 @@ def run(arguments: Sequence[str]) -> int:
     options = tyro.cli(TurnOptions, prog="dcgan latent turn", args=arguments)
     _check(options)
     from dcgan.images import save_gif, save_png
-    from dcgan.latent.saved import require_new, write_direction, writing
+    from dcgan.latent.saved import write_direction
     from dcgan.latent.turn import check, turn
     from dcgan.pretrained import Generator
     from dcgan.progress import Display

@@ -12,6 +12,7 @@ import tyro
 
 from dcgan.cli import DONE, say
 from dcgan.errors import InputError, printable
+from dcgan.files import require_new, writing
 
 if TYPE_CHECKING:
     from dcgan.latent.walk import Smoothness, Walk
@@ -52,7 +53,6 @@ def run(arguments: Sequence[str]) -> int:
     through = _numbers(options.through) if options.through is not None else range(min(max(0, options.points), 2**53))
     if options.out.suffix.lower() not in ("", ".png", ".gif"):
         raise InputError(f"out: {printable(options.out)} is neither a .png, a .gif nor a folder to make")
-    from dcgan.latent.saved import require_new, writing
     from dcgan.latent.walk import check, walk
     from dcgan.pretrained import Generator
     from dcgan.progress import Display

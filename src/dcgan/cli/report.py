@@ -11,6 +11,7 @@ import tyro
 
 from dcgan.cli import DONE
 from dcgan.errors import InputError, printable
+from dcgan.files import require_new
 
 
 @dataclass(frozen=True)
@@ -32,8 +33,7 @@ def run(arguments: Sequence[str]) -> int:
     from dcgan.run import Run
 
     opened = Run.open(options.run)
-    if options.out and options.out.exists():
-        raise InputError(f"{printable(options.out)}: exists already; name another --out")
+    require_new(options.out, folders=False, option="--out")
     try:
         if options.out:
             options.out.parent.mkdir(parents=True, exist_ok=True)

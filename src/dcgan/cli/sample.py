@@ -16,7 +16,7 @@ import tyro
 from dcgan import distributed
 from dcgan.cli import DONE, say
 from dcgan.errors import InputError
-from dcgan.files import whole
+from dcgan.files import require_new, whole
 from dcgan.images import grid, save_png, to_pil
 
 GRID_LIMIT = 10_000
@@ -72,8 +72,7 @@ def _draw(options: SampleOptions) -> int:
 
 
 def _require_possible(out: Path) -> None:
-    if out.exists():
-        raise InputError(f"{out}: exists already; name another --out")
+    require_new(out, folders=False, option="--out")
     if out.suffix.lower() not in ("", ".png", ".npz", ".zip"):
         raise InputError(f"out: {out} is neither a .png, a .npz, a .zip nor a folder to make")
 

@@ -19,8 +19,8 @@ from dcgan.data.decode import BadImage, decode, upright_size
 from dcgan.data.pack import Progress, quiet_pillow
 from dcgan.data.source import Item, Source
 from dcgan.device import side_by_side
-from dcgan.errors import InputError, printable
-from dcgan.files import write_atomically
+from dcgan.errors import InputError
+from dcgan.files import require_new, write_atomically
 from dcgan.images import to_pil
 
 if TYPE_CHECKING:
@@ -134,8 +134,7 @@ def cut_faces(source: Source, out: Path, cut: Cut, progress: Progress | None = N
     nothing written, if there is not one face.
     """
     detector = Detector(max(1, cut.min_size // 2))
-    if out.exists():
-        raise InputError(f"{printable(out)}: exists already; name another --out")
+    require_new(out, folders=False, option="--out")
     result, digits = Faces(), max(6, len(str(len(source))))
 
     def look(item: Item) -> tuple[str, list[tuple[Box, Box, Image]], int, str | None]:

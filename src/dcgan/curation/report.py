@@ -18,7 +18,7 @@ from dcgan.data.listings import FolderSource
 from dcgan.data.pack import Pack
 from dcgan.data.source import Source
 from dcgan.errors import InputError, printable
-from dcgan.files import write_atomically
+from dcgan.files import require_new, write_atomically
 from dcgan.images import save_png
 
 COLUMNS, ROWS, PAGES = 14, 10, 10
@@ -117,8 +117,7 @@ def check_move(source: Source, folder: Path) -> None:
     """Raise InputError unless the source is a folder of files, and `folder` is not there and not inside of it."""
     if not isinstance(source, FolderSource):
         raise InputError(f"move_to: only files of a folder can be moved, and this is {source.description}")
-    if folder.exists():
-        raise InputError(f"{printable(folder)}: exists already; name another --move-to")
+    require_new(folder, folders=False, option="--move-to")
     if folder.resolve().is_relative_to(source.path.resolve()):
         raise InputError(f"{printable(folder)}: is inside of the data; name a --move-to outside of it")
 

@@ -167,12 +167,6 @@ def write(path: Path, content: bytes, difference: float, images: int) -> Exporte
     return Exported(path, len(content), difference, images)
 
 
-def check_new(path: Path) -> None:
-    """Raises InputError if there is something at `path` already."""
-    if path.exists() or path.is_symlink():
-        raise InputError(f"{printable(path)}: exists already; name another")
-
-
 def _plain(network: nn.Module) -> nn.Module:
     """Upsampling convolutions as the transposed ones that they are computed as, with their kernels made once."""
     for parent in list(network.modules()):

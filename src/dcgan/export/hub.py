@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from dcgan.errors import InputError, printable
-from dcgan.files import write_atomically
+from dcgan.files import require_new, write_atomically
 from dcgan.hub.card import require_licence
 from dcgan.hub.files import SHOWN, model_files
 from dcgan.hub.repository import require_repo_id, upload
@@ -34,8 +34,7 @@ def push(
     model, target = Path(model), Path(folder) if folder is not None else None
     if not model.exists():
         raise InputError(f"{printable(model)}: no such run directory or weights file")
-    if target and target.exists():
-        raise InputError(f"{printable(target)}: exists already; name another --folder")
+    require_new(target, folders=False, option="--folder")
     files = _files(model, repo_id, licence)
     if target is None:
         return upload(repo_id, files, public=public, update=update, message="A model of dcgan")

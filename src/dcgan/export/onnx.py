@@ -15,13 +15,13 @@ from dcgan.export.drawing import (
     Exported,
     Output,
     as_text,
-    check_new,
     check_size,
     compare,
     facts,
     traced,
     write,
 )
+from dcgan.files import require_new
 from dcgan.pretrained import Generator
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ def export_onnx(
     file's images are not the network's (over 1e-4 of values in [-1, 1]; 0.1 with half).
     """
     path = Path(path)
-    check_new(path)
+    require_new(path, folders=False)
     content, difference, images = build(generator, output, half, facts(generator, output, source, licence))
     return write(path, content, difference, images)
 

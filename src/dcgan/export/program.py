@@ -8,7 +8,8 @@ from pathlib import Path
 
 import torch
 
-from dcgan.export.drawing import Exported, Output, check_new, compare, facts, traced, write
+from dcgan.export.drawing import Exported, Output, compare, facts, traced, write
+from dcgan.files import require_new
 from dcgan.pretrained import Generator
 
 FACTS = "dcgan.json"
@@ -26,7 +27,7 @@ def export_program(
     others.
     """
     path = Path(path)
-    check_new(path)
+    require_new(path, folders=False)
     program = traced(generator, output)
     program.example_inputs = None
     stream, about = io.BytesIO(), facts(generator, output, source, licence)

@@ -8,10 +8,10 @@ import shutil
 from pathlib import Path
 
 from dcgan.errors import InputError, printable
-from dcgan.export.drawing import Exported, check_new, facts
+from dcgan.export.drawing import Exported, facts
 from dcgan.export.onnx import build
 from dcgan.export.runtime import Runtime, find_runtime
-from dcgan.files import whole
+from dcgan.files import require_new, whole
 from dcgan.pretrained import Generator
 
 PAGE = Path(__file__).with_name("web")
@@ -38,7 +38,7 @@ def export_web(
     Raises what `export_onnx` and `find_runtime` raise; the folder is whole or absent.
     """
     folder = Path(folder)
-    check_new(folder)
+    require_new(folder, folders=False)
     runtime = runtime or find_runtime()
     about = facts(generator, "uint8", source, licence)
     content, difference, images = build(generator, "uint8", half, about)

@@ -23,7 +23,7 @@ from torch import nn
 
 from dcgan.errors import InputError, printable
 from dcgan.features.logistic import logistic
-from dcgan.files import write_atomically
+from dcgan.files import require_new, write_atomically
 from dcgan.images import to_array
 from dcgan.latents import BLOCK, latents
 from dcgan.networks.convolutions import UpsampleConv
@@ -217,8 +217,7 @@ def save_run(edited: Generator, source: Path, out: Path) -> None:
 
     Raises InputError if there is something at `out`.
     """
-    if out.exists():
-        raise InputError(f"{printable(out)}: exists already; name another --save-run")
+    require_new(out, folders=False, option="--save-run")
     if (source / "config.yaml").is_file():
         Run(source).require_no_links()  # nothing from elsewhere is copied into what may be published
     try:

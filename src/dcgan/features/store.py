@@ -20,7 +20,7 @@ import numpy as np
 import torch
 
 from dcgan.errors import InputError, printable
-from dcgan.files import whole
+from dcgan.files import require_new, whole
 
 TYPES = {"float32": ("<f4", "F32", torch.float32), "float16": ("<f2", "F16", torch.float16)}
 
@@ -50,8 +50,7 @@ class Labelled:
 
 def require_possible(out: Path) -> None:
     """Raise InputError if `out` exists, or if its name asks for a format that there is not."""
-    if out.exists():
-        raise InputError(f"{printable(out)}: exists already; name another --out")
+    require_new(out, folders=False, option="--out")
     if out.suffix.lower() not in WRITERS:
         raise InputError(f"out: {printable(out)} is neither a .npz, a .safetensors nor a folder to make")
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +11,7 @@ import torch
 
 from dcgan.errors import InputError, printable
 from dcgan.evaluation.weights import digest
-from dcgan.files import read_tensors, write_atomically, write_tensors
+from dcgan.files import read_tensors, write_atomically, write_tensors, writing
 from dcgan.pretrained import Generator
 from dcgan.reading import is_integer, is_number, parse_json, read_json
 from dcgan.values import brief
@@ -49,33 +47,6 @@ class Direction:
 def generator_digest(generator: Generator) -> str:
     """SHA-256 (hex) of its weights: a z means something for these alone."""
     return digest(generator.network.state_dict(), "generator")
-
-
-def require_new(*paths: Path | None, folders: bool = True) -> None:
-    """Raise InputError now rather than when the work is done, if a file is there already, or named twice.
-
-    folders: also if its folder is not there; else that is to be made.
-    """
-    named = list[Path]()
-    for path in filter(None, paths):
-        with writing(path):
-            there, whole = path.exists(), path.resolve()
-        if there:
-            raise InputError(f"{printable(path)}: exists already; name another")
-        if whole in named:
-            raise InputError(f"{printable(path)}: is named twice; two things cannot be written there")
-        if folders and not path.absolute().parent.is_dir():
-            raise InputError(f"{printable(path)}: there is no folder {printable(path.parent)}")
-        named.append(whole)
-
-
-@contextmanager
-def writing(path: Path) -> Iterator[None]:
-    """What the system refuses meanwhile becomes an InputError that names the file."""
-    try:
-        yield
-    except OSError as error:
-        raise InputError(f"{printable(path)}: cannot be written ({error.strerror})") from error
 
 
 def write_json(path: Path, content: dict[str, Any]) -> None:

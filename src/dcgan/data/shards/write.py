@@ -9,7 +9,6 @@ import hashlib
 import io
 import itertools
 import json
-import os
 import tarfile
 from collections import deque
 from collections.abc import Iterable, Iterator
@@ -27,7 +26,7 @@ from dcgan.data.pack import Progress, quiet_pillow
 from dcgan.data.shards.index import FORMAT
 from dcgan.data.source import Item, Source
 from dcgan.errors import InputError, printable
-from dcgan.files import DISK_FULL, whole
+from dcgan.files import DISK_FULL, require_new, whole
 
 AHEAD = 64
 _EXTENSIONS = {"JPEG": "jpg", "MPO": "jpg", "PNG": "png", "WEBP": "webp", "BMP": "bmp", "TIFF": "tif", "GIF": "gif"}
@@ -64,8 +63,7 @@ def write_shards(source: Source, out: Path, how: Sharding, progress: Progress | 
 
     Raises InputError if there is something at `out`, it cannot be written, or too many pictures are broken.
     """
-    if os.path.lexists(out):
-        raise InputError(f"{printable(out)}: exists already; name another folder")
+    require_new(out, folders=False)
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         with whole(out) as partial:
