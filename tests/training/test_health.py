@@ -64,6 +64,24 @@ def test_a_rate_too_low_to_move_g_is_named_within_50_steps(train: Callable[..., 
     assert events(train(60, lr=1e-12, health="warn")) == [("g_stuck", 50, "warned")]
 
 
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"updates": "alternate", "d_steps": 3, "sample_interval": 2},  # between most looks no turn of G
+        {"lr_decay": "cosine", "sample_interval": 5},  # at the end no rate to move with
+        {"lr_decay": "linear", "lr": 2e-4, "sample_interval": 1},
+    ],
+)
+def test_a_generator_whose_turn_it_is_not_or_that_has_come_to_rest_is_no_alarm(
+    train: Callable[..., dcgan.Run], settings: dict[str, Any]
+) -> None:
+    run = train(400, health="stop", **settings)
+    assert events(run) == []
+    moved = [line["moved_g"] for line in run.metrics() if "moved_g" in line]
+    assert len(moved) >= 3
+    assert min(moved) > 1e-5
+
+
 def test_an_optimiser_that_does_nothing_is_named_within_50_steps(
     train: Callable[..., dcgan.Run], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -11,7 +11,7 @@ import torch
 from dcgan.config import Config
 from dcgan.data.pack import Pack
 from dcgan.presets import load_preset
-from dcgan.training.look import Activations, Layer, Looks, mean_nearest, share_dead, share_moving
+from dcgan.training.look import MOVES, Activations, Layer, Looks, mean_nearest, share_dead, share_moving
 from dcgan.training.step import TrainingStep
 
 SMALL = {"image_size": 16, "channels": 1, "width": 4, "latent_dim": 8}
@@ -211,11 +211,27 @@ def test_moved_is_the_largest_change_of_a_norm_against_the_norm_of_all():
     with torch.no_grad():
         parameters[1].mul_(1.5)
         parameters[2].mul_(1.01)
+    assert "moved_g" not in looks()  # G has had no update
+    step.pushed += MOVES
     changes = [abs(p.norm().item() - b) for p, b in zip(parameters, before, strict=True)]
     assert looks()["moved_g"] == pytest.approx(
         max(changes) / torch.cat([p.flatten() for p in parameters]).norm().item(), rel=1e-4
     )
+    step.pushed += MOVES / 2
+    assert "moved_g" not in looks()
+    step.pushed += MOVES / 2
     assert looks()["moved_g"] == 0
+
+
+@pytest.mark.parametrize("classes", [40, 70])
+def test_many_classes_are_compared_as_well(classes):
+    images = pack(10 * classes, labels=np.arange(10 * classes) % classes)
+    step, looks = looking("fast", images, conditional=True, classes=classes)
+    assert 0 < looks()["diversity"] < 2
+    with torch.no_grad():  # blind to the latent, as after a collapse
+        projection: Any = step.average.network.get_submodule("project.linear")
+        projection.weight[:, : step.net.latent_dim] = 0
+    assert looks()["diversity"] < 0.01
 
 
 # What a look leaves as it was ------------------------------------------------------------------------------------
@@ -232,7 +248,7 @@ def test_a_look_changes_nothing_and_repeats(preset, changes):
     for name, tensor in step.tensors().items():
         assert torch.equal(tensor, before[name]), name
     assert all(np.isfinite(value) for value in first.values())
-    assert again == first | {"oscillation": 0.0, "moved_g": 0.0}
+    assert again == first | {"oscillation": 0.0}
 
 
 def test_a_restored_look_compares_with_the_one_before():

@@ -26,16 +26,21 @@ PLACES = 4
 CONSTANT = 1e-3
 """A map is dead if its range is at most this share of the mean range in its layer."""
 
+MOST_CLASSES = BLOCK // 4
+"""Classes that are looked at: an image is compared with others of its class, so that there must be some."""
+MOVES = 20.0
+"""Updates of G at the full learning rate, or as many more at lower ones, after which its weights should have moved."""
+
 
 class Looks:
     """Looks at a training, each compared with the one before; `tensors` and `restore` keep what that takes.
 
-    The latents are the first 64 of the sample grids', drawn by the network that draws those.
+    The latents are the first 64 of the sample grids', drawn by the network that draws those; of the first 16 classes.
     """
 
     def __init__(self, config: Config, step: TrainingStep, pack: Pack) -> None:
         net, seed = config.network, config.training.seed
-        labels = class_labels(net.classes, BLOCK)
+        labels = class_labels(min(net.classes, MOST_CLASSES), BLOCK)
         rows = _some_rows(pack, labels, seed)
         real = to_float(torch.from_numpy(pack.images[rows]).permute(0, 3, 1, 2))
         real_labels = None if labels is None or pack.labels is None else torch.from_numpy(pack.labels[rows])
@@ -44,7 +49,7 @@ class Looks:
         self.z = latents(BLOCK, net.latent_dim, seed, distribution=net.latent).to(step.device)
         self.real = real.to(step.device, memory_format=torch.channels_last)
         self.labels, self.both_labels = (None if x is None else x.to(step.device) for x in (labels, both))
-        self._norms, self._means = no_look(step).values()
+        self._norms, self._pushed, self._means = no_look(step).values()
 
     @torch.no_grad()
     def __call__(self) -> dict[str, float]:
@@ -54,7 +59,8 @@ class Looks:
         same for as many real images; left out if those are all alike. dead_g, dead_d: share of maps that are
         one value at all places of all images. oscillation: share of G's maps that moved since the look before,
         in the mean over the latents, by more than they differ between latents; none at the first look.
-        moved_g: the largest change of the norm of one of G's weight tensors since then, against that of all.
+        moved_g: the largest change of the norm of one of G's weight tensors, against that of all, since it was
+        given last; left out until there have been `MOVES`, as turns and a rate that has fallen may keep G where it is.
         """
         generator, discriminator = self.step.average.network, self.step.discriminator
         with _evaluating(generator), _evaluating(discriminator):
@@ -67,21 +73,23 @@ class Looks:
             result["diversity"] = mean_nearest(drawn, self.labels) / self._real_distance
         if len(self._means):
             result["oscillation"] = share_moving(of_g.layers, self._means)
-        norms = no_look(self.step)["looks.norms"]
-        result["moved_g"] = ((norms - self._norms).abs().max() / norms.norm()).item()
-        self._norms, self._means = norms, torch.cat([layer.means.flatten() for layer in of_g.layers])
+        if self.step.pushed - self._pushed.item() >= MOVES:
+            before, (self._norms, self._pushed, _) = self._norms, no_look(self.step).values()
+            result["moved_g"] = ((self._norms - before).abs().max() / self._norms.norm()).item()
+        self._means = torch.cat([layer.means.flatten() for layer in of_g.layers])
         return result
 
     def tensors(self) -> dict[str, torch.Tensor]:
         """What the next look is compared with, for `restore`."""
-        return {"looks.norms": self._norms, "looks.means": self._means}
+        return {"looks.norms": self._norms, "looks.pushed": self._pushed, "looks.means": self._means}
 
     def restore(self, tensors: dict[str, torch.Tensor]) -> None:
         """Compare the next look with what `tensors` gave."""
         norms, means = tensors["looks.norms"], tensors["looks.means"]
         if norms.shape != self._norms.shape or means.ndim != 1:
             raise ValueError("the last look was at another network")
-        self._norms, self._means = (tensors[f"looks.{name}"].to(self.step.device) for name in ("norms", "means"))
+        self._norms, self._means = norms.to(self.step.device), means.to(self.step.device)
+        self._pushed = tensors.get("looks.pushed", torch.zeros((), dtype=torch.float64))
 
 
 class Layer(NamedTuple):
@@ -154,7 +162,12 @@ def share_moving(layers: list[Layer], before: torch.Tensor) -> float:
 def no_look(step: TrainingStep) -> dict[str, torch.Tensor]:
     """What `Looks.tensors` gives when G is as in this step, and nobody has looked at its maps."""
     norms = torch._foreach_norm([p.detach() for p in step.generator.parameters()])
-    return {"looks.norms": torch.stack(norms), "looks.means": torch.empty(0, device=step.device)}
+    pushed = torch.tensor(step.pushed, dtype=torch.float64)
+    return {
+        "looks.norms": torch.stack(norms),
+        "looks.pushed": pushed,
+        "looks.means": torch.empty(0, device=step.device),
+    }
 
 
 @contextmanager

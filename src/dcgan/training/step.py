@@ -68,6 +68,8 @@ class TrainingStep:
         self.optimizer_d = adam(self.players.judges, self.settings, self.settings.lr_d or self.settings.lr)
         self.noise = torch.Generator(device).manual_seed(self.settings.seed)
         self.updates, self._factor = 0, 1.0
+        self.pushed = 0.0
+        """Updates of G, each as the share of the full learning rate that it had."""
         self._play = Captured(self.play, self.noise, report) if _recordable(device) else self.play
         self.memory = Memory(self.settings.micro_batch, [self.generator, self.discriminator], device)
         self._sums_d = SUMS_D + ("d_turn",) * bool(self.rotation)
@@ -88,6 +90,7 @@ class TrainingStep:
                 self._counts[name] += 1
             if move.generator:
                 self.average.update()
+                self.pushed += self._factor
             if move.discriminator:
                 self.augmentation.after_look(taken)
         self.updates += 1
@@ -207,6 +210,7 @@ class TrainingStep:
         return {
             "updates": self.updates,
             "average": self.average.updates,
+            "pushed": self.pushed,
             "augmentation": self.augmentation.counters(),
             "counts": self._counts,
             "micro_batch": self.memory.most,
@@ -221,6 +225,7 @@ class TrainingStep:
         for name, total in self._sums.items():
             total.copy_(tensors[f"sums.{name}"])
         self.updates, self.average.updates = counters["updates"], counters["average"]
+        self.pushed = counters.get("pushed", 0.0)
         self._counts = dict(counters["counts"])
         self.memory.most = counters.get("micro_batch", self.memory.most)
         self.augmentation.restore(_under(tensors, "augmentation"), counters.get("augmentation", {}))

@@ -225,7 +225,7 @@ RULES: tuple[Rule, ...] = (
         limit=1e-6,
         lines=1,
         after=0,
-        evidence="no weight of G has changed between two looks (by {moved_g:.1e} of their norm)",
+        evidence="no weight of G changes (by {moved_g:.1e} of their norm since they were looked at last)",
         advice="Try a higher --lr.",
     ),
     Rule(
