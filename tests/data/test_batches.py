@@ -39,8 +39,32 @@ def test_every_image_is_shown_equally_often(n: int, size: int) -> None:
 
 def test_a_batch_may_be_thousands_of_times_the_set() -> None:
     large, small = Batches(*numbered(2), batch_size=6001, seed=1), Batches(*numbered(2), batch_size=1, seed=1)
-    assert taken(large, 1) == [sorted(itertools.chain(*taken(small, 6001)))]
+    assert taken(large, 1) == [list(itertools.chain(*taken(small, 6001)))]
     assert large.state() == small.state() == {"epoch": 3000, "offset": 1}
+
+
+@pytest.mark.parametrize("resident", [False, True])
+def test_every_part_of_a_batch_is_a_sample_of_a_set_that_is_sorted_by_class(resident: bool) -> None:
+    device = torch.device("cpu") if resident else None
+    batches = Batches(*numbered(200), batch_size=100, seed=0, device=device)
+    for part in itertools.chain(*(np.array_split(batch, 4) for batch in taken(batches, 10))):
+        assert len(np.unique(part // 20)) > 5  # of ten classes
+        assert len(part) == 25
+
+
+def test_a_memory_map_is_read_from_front_to_back() -> None:
+    class Watched:
+        def __getitem__(self, rows: np.ndarray) -> np.ndarray:
+            assert np.all(np.diff(rows) >= 0)
+            return images[rows]
+
+    images, labels = numbered(50)
+    batches = Batches(images, labels, batch_size=20, seed=0)
+    batches._rows = Watched()  # type: ignore[assignment]
+    for shown, of_them in itertools.islice(batches, 5):
+        assert of_them is not None
+        assert shown[:, 0, 0, 0].tolist() == of_them.tolist()
+        assert sorted(of_them.tolist()) != of_them.tolist()
 
 
 def test_partial_batches_end_each_epoch() -> None:

@@ -42,7 +42,8 @@ def test_pieces_are_as_equal_as_can_be_and_hold_every_image_once(n: int, most: i
     pieces = batch(n).split(most)
     assert [len(piece.images) for piece in pieces] == sizes
     for row in ("images", "labels", "z"):
-        assert torch.cat([getattr(piece, row) for piece in pieces]).flatten().tolist() == list(range(n))
+        for first, piece in enumerate(pieces):
+            assert getattr(piece, row).flatten().tolist() == list(range(n))[first :: len(pieces)]
     assert all(piece.mirror is piece.mix is piece.augment_real is piece.augment_drawn is None for piece in pieces)
     assert [piece.share for piece in pieces] == [size / n for size in sizes]
 
@@ -122,8 +123,8 @@ def test_batch_norm_sees_each_piece_by_itself() -> None:
     real, z = to_float(images), torch.randn(8, 8, generator=noise)
     expected = {n: [torch.zeros_like(p) for p in n.parameters()] for n in (g, d)}
     losses = dict.fromkeys(("loss_g", "loss_d"), 0.0)
-    for rows in (slice(0, 3), slice(3, 6), slice(6, 8)):
-        share = (rows.stop - rows.start) / 8
+    for rows in ([0, 3, 6], [1, 4, 7], [2, 5]):
+        share = len(rows) / 8
         fake = d(g(z[rows]))
         loss_g = -fake.sigmoid().log().mean()
         loss_d = -(d(real[rows]).sigmoid().log().mean() + (1 - fake.sigmoid()).log().mean()) / 2

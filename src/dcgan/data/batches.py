@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from dcgan.data.patience import rows_of
+from dcgan.data.patience import FileRows, rows_of
 from dcgan.device import has_room
 
 Batch = tuple[torch.Tensor, torch.Tensor | None]
@@ -73,15 +73,20 @@ class Batches(Iterator[Batch]):
         self._order = self._permutation()
 
     def __next__(self) -> Batch:
-        rows = self._take(self.batch_size)
-        # Sorted rows read a memory map front to back; the order within a batch means nothing.
-        rows.sort()
-        rows = np.split(rows, self.share[1])[self.share[0]]
+        rows = self._own_rows()
         if self._resident:
             return self._gather(*self._resident, torch.from_numpy(rows))
-        images = torch.from_numpy(self._rows[rows]).permute(0, 3, 1, 2)
+        images = torch.from_numpy(front_to_back(self._rows, rows)).permute(0, 3, 1, 2)
         labels = None if self.labels is None else torch.from_numpy(self.labels[rows])
         return images, labels
+
+    def _own_rows(self) -> np.ndarray:
+        """This process's rows of the next batch, in random order: a part of a batch is to be a sample of all of it.
+
+        Sorted as they are in a set of classes one after the other, the pieces of a batch (`Memory`) and the shares
+        of processes would each be of a few classes, and so would what their batch norms see.
+        """
+        return np.split(self._take(self.batch_size), self.share[1])[self.share[0]]
 
     @staticmethod
     def _gather(images: torch.Tensor, labels: torch.Tensor | None, rows: torch.Tensor) -> Batch:
@@ -114,6 +119,15 @@ class Batches(Iterator[Batch]):
     def _permutation(self) -> np.ndarray:
         rng = np.random.Generator(np.random.Philox(key=self.seed, counter=[0, 0, 1, self.epoch]))
         return rng.permutation(len(self.images))
+
+
+def front_to_back(images: np.ndarray | FileRows, rows: np.ndarray) -> np.ndarray:
+    """images[rows], read in the order in which they lie on a disk."""
+    order = rows.argsort()
+    found = images[rows[order]]
+    result = np.empty_like(found)
+    result[order] = found
+    return result
 
 
 class ReadAhead(Iterator[Batch]):

@@ -32,10 +32,13 @@ class Piece(NamedTuple):
         return mean if self.share == 1 else self.share * mean
 
     def split(self, most: int) -> list[Piece]:
-        """Pieces of at most `most` images and as equal as can be, none of a single one; 0: as it is, in one piece."""
+        """Pieces of at most `most` images and as equal as can be, none of a single one; 0: as it is, in one piece.
+
+        Each has every so-manieth image: the first of a stream's batch are of other shards than its last.
+        """
         n = len(self.images)
         count = min(-(-n // most), n // SMALLEST) if most else 1
         if count <= 1:
             return [self]
-        rows = [(None,) * count if t is None else t.tensor_split(count) for t in self[:-1]]
+        rows = [[None if t is None else t[first::count] for first in range(count)] for t in self[:-1]]
         return [Piece._make((*piece, len(piece[0]) / n)) for piece in zip(*rows, strict=True)]

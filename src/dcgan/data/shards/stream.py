@@ -87,9 +87,7 @@ class Stream(Batches):
         while len(self._coming) < self._depth:
             place = super().state()
             self._fetch_ahead()
-            rows = np.split(self._take(self.batch_size), self.share[1])[self.share[0]]
-            rows.sort()  # from front to back; the order within a batch means nothing
-            self._coming.append((place, self._pool.submit(self._read, rows)))
+            self._coming.append((place, self._pool.submit(self._read, self._own_rows())))
         read = self._coming[0][1].result()
         self._coming.popleft()
         self._judge(read)
@@ -117,11 +115,11 @@ class Stream(Batches):
         return epoch_order(self._starts, self.seed, self.epoch, self.batch_size, self.buffer)
 
     def _read(self, rows: np.ndarray) -> _Read:
-        """Decode one batch, in a thread."""
+        """Decode one batch, in a thread; read from front to back, in the order of the rows in the end."""
         height, width, channels = self.shape
         images = np.empty((len(rows), *self.shape), np.uint8)
-        taken, broken = rows.copy(), []
-        for i, content in enumerate(self.source.read(rows.tolist())):
+        taken, broken, order = rows.copy(), [], rows.argsort()
+        for i, content in zip(order, self.source.read(rows[order].tolist()), strict=True):
             if self._closed:
                 raise CancelledError
             for _ in range(SUBSTITUTES):
