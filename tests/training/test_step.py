@@ -361,9 +361,11 @@ def test_d_descends_the_loss_and_its_penalties(settings):
     [
         ({}, [1, 1, 1, 1, 1, 1]),
         ({"r1_interval": 3}, [1, 0, 0, 1, 0, 0]),
-        ({"r1_interval": 2, "d_steps": 2}, [2, 0, 2, 0, 2, 0]),
+        ({"r1_interval": 2, "d_steps": 2}, [1, 1, 1, 1, 1, 1]),
+        ({"r1_interval": 3, "d_steps": 2}, [1, 1, 0, 1, 1, 0]),
+        ({"r1_interval": 3, "d_steps": 2, "updates": "alternate"}, [0, 1, 0, 0, 0, 1]),
         ({"r1_interval": 2, "updates": "alternate"}, [0, 1, 0, 0, 0, 1]),
-        ({"r1_interval": 2, "updates": "alternate", "d_steps": 2}, [0, 1, 1, 0, 0, 0]),
+        ({"r1_interval": 2, "updates": "alternate", "d_steps": 2}, [0, 1, 0, 0, 1, 0]),
     ],
 )
 def test_lazy_penalties_come_at_every_so_many_turns_of_d(settings, expected, monkeypatch):

@@ -239,15 +239,20 @@ class TrainingStep:
 
     def _moves(self) -> list[Move]:
         """Who is updated in this step, a batch each."""
-        settings, turn = self.settings, self.updates
+        settings = self.settings
         if settings.updates == "alternate":
             turn, place = divmod(self.updates, settings.d_steps + 1)
-            moves = [D_ALONE if place else G_ALONE]
+            moves, looks = [D_ALONE if place else G_ALONE], turn * settings.d_steps + place - 1
         else:
-            moves = [BOTH] + [D_ALONE] * (settings.d_steps - 1)
-        penalised = bool(settings.r1 or settings.r2) and turn % settings.r1_interval == 0
-        augmented = self.augmentation.p > 0
-        return [m._replace(augmented=augmented, penalised=penalised and m.discriminator) for m in moves]
+            moves, looks = [BOTH] + [D_ALONE] * (settings.d_steps - 1), self.updates * settings.d_steps
+        penalties, augmented = bool(settings.r1 or settings.r2), self.augmentation.p > 0
+        return [
+            move._replace(
+                augmented=augmented,
+                penalised=move.discriminator and penalties and update % settings.r1_interval == 0,
+            )
+            for update, move in enumerate(moves, looks)  # of D, counted from 0
+        ]
 
     def _random(self, n: int) -> torch.Tensor:
         """A number in [0, 1) for each image, (n, 1, 1, 1)."""
