@@ -147,7 +147,7 @@ class TrainingConfig:
     label_smoothing: float = within(0.1, "[0, 0.5]")
     """Real images' target is 1 minus this, in the losses that have one: bce and least-squares."""
     r1: float = within(1.0, "[0, 1e6]")
-    """Weight of the R1 penalty: r1/2 times the squared gradient of D at real images; the wasserstein loss has none."""
+    """Weight of the R1 penalty: r1/2 times the squared gradient of D at real images; wasserstein has no R1, nor R2."""
     r2: float = within(0.0, "[0, 1e6]")
     """Weight of the same penalty at drawn images, which the relativistic loss wants beside R1."""
     r1_interval: int = within(16, "[1, 1000]")

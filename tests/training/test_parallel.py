@@ -224,7 +224,13 @@ def test_norms_of_their_own_learn_something_else_and_save_means(photos: Path, tm
 
 def refusals(photos: str, folder: str) -> list[str]:
     said = []
-    for how in ({"batch_size": 9}, {"preset": "blog", "batch_size": 14, "partial_batches": True}, {"batch_size": 3}):
+    alone = {"sync_batchnorm": False, "partial_batches": True}  # 40 images: the last 4, one a process
+    for how in (
+        {"batch_size": 9},
+        {"preset": "blog", "batch_size": 14, "partial_batches": True},
+        {"batch_size": 3},
+        {"batch_size": 12} | alone,
+    ):
         try:
             dcgan.train(photos, out=f"{folder}/refused", quiet=True, device="cpu", images=64, image_size=16, **how)
             said.append("")
@@ -238,4 +244,5 @@ def test_what_cannot_be_shared_evenly_is_refused_with_what_can(photos: Path, tmp
         assert said[0] == "batch_size: 9 images cannot be shared evenly by 4 processes; 8 and 12 do"
         assert "14 images cannot be shared evenly by 4 processes; 12 and 16 do" in said[1]
         assert said[2].endswith("4 does")
+        assert "the last 4 images of an epoch cannot be shared evenly by 4 processes, 2 or more each" in said[3]
     assert not (tmp_path / "refused").exists()

@@ -60,11 +60,12 @@ def prepare(config: Config, display: Display, left_out: Sequence[int] | None = N
             "partial_batches: there is one image, and a batch of one is too small for batch norm; give more images, or "
             "leave it out (--no-partial-batches)"
         )
-    rest = packed.total % config.training.batch_size
-    if config.data.partial_batches and rest > 1 and rest % distributed.world():
+    rest, world = packed.total % config.training.batch_size, distributed.world()
+    alone = world > 1 and not config.training.sync_batchnorm  # then each process wants two to compare
+    if config.data.partial_batches and rest > 1 and (rest % world or (alone and rest < 2 * world)):
         raise InputError(
-            f"partial_batches: the last {rest:,} images of an epoch cannot be shared evenly by {distributed.world()} "
-            "processes; leave it out (--no-partial-batches), or take another --batch-size"
+            f"partial_batches: the last {rest:,} images of an epoch cannot be shared evenly by {world} processes"
+            f"{', 2 or more each' * alone}; leave it out (--no-partial-batches), or take another --batch-size"
         )
     _warn(config, packed, display)
     return prepared
