@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import shutil
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 import dcgan
@@ -176,6 +178,25 @@ def test_features_of_others_tell_of_copies_among_all(
     monkeypatch.setattr(Job, "choose", lambda _: plain_extractor())
     scores = scored(run, held_out, metrics=["memorisation"], samples=40)
     assert scores["copied_features", 40].extractor == "plain"
+
+
+def test_a_training_image_among_the_held_out_ones_hides_no_copies(
+    run: Path, small: Path, held_out: Path, packed: Pack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Though an extractor, in another batch, has other last digits for it."""
+    shutil.copytree(held_out, tmp_path / "test")
+    shutil.copy(small / "dark" / "00.png", tmp_path / "test" / "dark" / "both.png")
+    batches = iter(range(1, 100))
+
+    def network(pixels: torch.Tensor) -> tuple[torch.Tensor, None]:
+        return pixels.flatten(1).double() * (1 + 1e-7 * next(batches)), None
+
+    extractor = dataclasses.replace(plain_extractor(), network=network)
+    monkeypatch.setattr(Job, "choose", lambda _: extractor)
+    monkeypatch.setattr(dcgan.Generator, "sample", lambda *_, **__: np.maximum(packed.images[:40], 1))
+    scores = scored(run, tmp_path / "test", metrics=["memorisation"], samples=40)
+    assert scores["near_copied", 40].value > 0.9
+    assert scores["near_copied_features", 40].value > 0.9
 
 
 def test_memorisation_without_held_out_images_gives_distances_alone(ready: None, run: Path) -> None:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from dcgan.errors import InputError
-from dcgan.evaluation.memorisation import memorisation, neighbour_grid, probability_less, share_copied
+from dcgan.evaluation.memorisation import in_training, memorisation, neighbour_grid, probability_less, share_copied
 from dcgan.evaluation.nearest import Nearest
 
 rng = np.random.default_rng(0)
@@ -139,6 +139,21 @@ def test_features_find_copies_too():
     assert contrast is not None
     assert contrast.copied == 1
     assert contrast.near_copies == 100
+
+
+@pytest.mark.parametrize("rounding", [0, 1e-6])
+def test_a_few_images_that_are_in_both_sets_hide_no_copies_in_features(rounding):
+    """Rounding alone keeps an image from itself, and more in another batch."""
+    train, held_out, drawn = np.split(np.random.default_rng(2).normal(size=(1400, 24)), [600, 1000])
+    drawn[:40] = train[200:240] + 1e-2
+    held_out[:8] = train[100:108]
+    seen = in_training(held_out, train)
+    assert seen.tolist() == [True] * 8 + [False] * 392
+    held_out += rng.normal(size=held_out.shape) * rounding
+    contrast = memorisation(drawn, train, held_out, learned=True, seen=seen if rounding else None).contrast
+    assert contrast is not None
+    assert contrast.near_copies >= 40
+    assert contrast.near_copied_interval[0] > 0.3
 
 
 def test_in_features_learned_from_the_training_images_only_the_nearest_tell():

@@ -21,7 +21,7 @@ from dcgan.evaluation.classifier import load_classifier
 from dcgan.evaluation.extractors import Extractor
 from dcgan.evaluation.fidelity import Estimate
 from dcgan.evaluation.measure import Measure
-from dcgan.evaluation.memorisation import Memorisation, memorisation, neighbour_grid
+from dcgan.evaluation.memorisation import Memorisation, in_training, memorisation, neighbour_grid
 from dcgan.evaluation.metrics import check_number, compare
 from dcgan.evaluation.neighbours import labelled_blocks, marks_up_to, nearest_neighbour_test, real_control
 from dcgan.evaluation.originals import RealImages
@@ -194,14 +194,15 @@ def memorisation_scores(job: Job, extractor: Extractor, run: Run | None) -> list
     train, test = job.real.train, job.real.test
     drawn = job.generator.sample(job.samples, job.seed, truncation=job.truncation)
     held_out = None if test is None else test.images
-    pixels = memorisation(drawn, train.images, held_out, job.display.counter("comparing with training"))
+    seen = None if held_out is None else in_training(held_out, train.images)
+    comparing = functools.partial(job.display.counter, "comparing with training")
+    pixels = memorisation(drawn, train.images, held_out, comparing(), seen=seen)
     of_drawn, of_train = (
         extractor(images, job.display.counter(f"looking at {what}")).features
         for images, what in ((drawn, "drawn"), (train.images, "training"))
     )
     of_held_out = None if held_out is None else extractor(held_out, job.display.counter("looking at test")).features
-    comparing = job.display.counter("comparing with training")
-    features = memorisation(of_drawn, of_train, of_held_out, comparing, learned=extractor.learned)
+    features = memorisation(of_drawn, of_train, of_held_out, comparing(), learned=extractor.learned, seen=seen)
     if run:
         rows = np.unique([*range(min(SHOWN, len(drawn))), *pixels.suspects[:SHOWN]])
         picture = neighbour_grid(drawn[rows], train.images, features=(of_drawn[rows], of_train))

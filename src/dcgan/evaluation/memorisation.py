@@ -96,6 +96,7 @@ def memorisation(
     progress: Callable[[int, int], None] | None = None,
     *,
     learned: bool = False,
+    seen: np.ndarray | None = None,
 ) -> Memorisation:
     """Distances from samples, and from held-out images, to the nearest training image.
 
@@ -105,17 +106,21 @@ def memorisation(
     as neighbours, which without memory are all the same to a sample. progress(done, total) counts the training images.
     learned: the features are those of a network that was trained on the training images. These lie elsewhere in them
     than unseen images do, and are not all the same to a sample that knows neither: `copied` is left out.
+    seen: bool (M,), which held-out images are training images and say nothing of how near unseen ones are; by default
+    `in_training` of what is given. For features give that of the images: in another batch the last digits differ.
     Raises InputError if more than SEEN of the held-out images are training images, pixel for pixel; ValueError for
     other types and shapes.
     """
     space: Literal["pixels", "features"] = "pixels" if drawn.dtype == np.uint8 else "features"
     unit = 255.0 if space == "pixels" else 1.0
-    baseline = None if held_out is None else _baseline(held_out, train) / unit
+    if held_out is not None and seen is None:
+        seen = in_training(held_out, train)
     to_train = _search(drawn, train, progress=progress)
     distances = suspicion = to_train.distances[:, 0] / unit
     contrast = None
-    if held_out is not None and baseline is not None:
-        unseen = baseline[baseline > 0]
+    if held_out is not None and seen is not None:
+        baseline = _search(held_out, train).distances[:, 0] / unit
+        unseen = np.sort(baseline[~seen])
         bar = unseen[math.floor(RARE * len(unseen))] if len(unseen) else 0.0
         to_held_out = _search(drawn, held_out)
         others = to_held_out.distances[:, 0] / unit
@@ -134,16 +139,20 @@ def memorisation(
     return Memorisation(space, len(drawn), len(train), median, nearest, suspects, contrast)
 
 
-def _baseline(held_out: np.ndarray, train: np.ndarray) -> np.ndarray:
-    """Distances (M,) of held-out images to the nearest training image, sorted; InputError if too many are one."""
-    distances = np.sort(_search(held_out, train).distances[:, 0])
-    seen = int((distances == 0).sum())
-    if held_out.dtype == np.uint8 and seen > SEEN * len(distances):
+def in_training(held_out: np.ndarray, train: np.ndarray) -> np.ndarray:
+    """Which held-out images (M, …) are training images (N, …), byte for byte: bool (M,).
+
+    Raises InputError if they are images, uint8, and more than SEEN are.
+    """
+    rows = [image.tobytes() for image in held_out]
+    both = set(rows).intersection(image.tobytes() for image in train)
+    seen = np.array([row in both for row in rows], bool)
+    if held_out.dtype == np.uint8 and seen.sum() > SEEN * len(seen):
         raise InputError(
-            f"test: {seen:,} of {len(distances):,} held-out images are training images; "
+            f"test: {seen.sum():,} of {len(seen):,} held-out images are training images; "
             "name others with --test, which the run was not trained on"
         )
-    return distances
+    return seen
 
 
 def neighbour_grid(
