@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,8 @@ from torch import nn
 from dcgan.errors import InputError
 from dcgan.evaluation import weights
 from dcgan.evaluation.dinov2 import DEPTH, HEADS, WIDTH, VisionTransformer, prepared
-from dcgan.evaluation.extractors import INCEPTION_URL, Extractor, as_rgb, dinov2, inception
-from dcgan.evaluation.weights import digest, fetch_weights, find_weights, load_weights
+from dcgan.evaluation.extractors import Extractor, as_rgb, dinov2, inception
+from dcgan.evaluation.weights import DINOV2_URL, INCEPTION_URL, digest, fetch_weights, find_weights, load_weights
 
 theirs = pytest.importorskip("torch_fidelity.feature_extractor_inceptionv3")
 CPU = torch.device("cpu")
@@ -213,6 +214,15 @@ def test_weights_are_looked_for_where_they_may_be(tmp_path: Path, monkeypatch: p
         find_weights(INCEPTION_URL)
 
 
+def test_a_file_by_anothers_published_name_is_anothers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / DINOV2_URL.rpartition("/")[2]
+    file.touch()
+    monkeypatch.setenv("DCGAN_WEIGHTS", str(file))
+    assert find_weights(DINOV2_URL) == file
+    assert find_weights(INCEPTION_URL) is None
+    assert find_weights(INCEPTION_URL, file) == file  # who names it is told what it is
+
+
 def test_weights_are_fetched_and_checked(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     published = tmp_path / "published" / "tiny.pth"
     published.parent.mkdir()
@@ -238,6 +248,27 @@ def test_the_digest_is_of_values_names_and_recipe() -> None:
     for other in ({"a": torch.ones(2), "c": torch.zeros(3)}, one | {"a": torch.ones(2, 1)}, one | {"b": torch.ones(3)}):
         assert digest(other, "r") != digest(one, "r")
     assert digest(one, "s") != digest(one, "r")
+
+
+def test_the_digest_is_of_the_bytes_of_any_type() -> None:
+    tensors = {
+        "a": torch.arange(6.0).view(2, 3).t(),
+        "b": torch.tensor(7),
+        "c": torch.empty(0, 2),
+        "d": torch.ones(3) > 0,
+    }
+    expected = hashlib.sha256(b"r")
+    for name, tensor in tensors.items():
+        expected.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode() + tensor.numpy().tobytes())
+    assert digest(tensors, "r") == expected.hexdigest()
+    one, other = ({"a": torch.tensor(value, dtype=torch.bfloat16)} for value in (1.0, 2.0))
+    assert digest(one, "r") != digest(other, "r")
+
+
+def test_weights_in_bfloat16_are_read(dinov2_file: Path, images: np.ndarray, tmp_path: Path) -> None:
+    torch.save({name: tensor.bfloat16() for name, tensor in torch.load(dinov2_file).items()}, tmp_path / "half.pth")
+    exact, rounded = (dinov2(path, CPU)(images[:1]).features for path in (dinov2_file, tmp_path / "half.pth"))
+    assert np.corrcoef(exact.ravel(), rounded.ravel())[0, 1] > 0.99
 
 
 def test_without_torch_fidelity_inception_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -178,6 +178,9 @@ def test_auto_says_what_it_takes_and_why(
     (tmp_path / "here.pth").touch()
     monkeypatch.setenv("DCGAN_WEIGHTS", str(tmp_path / "here.pth"))
     assert "extractor: inception, because its weights are here" in said(packed)
+    (tmp_path / "dinov2_vits14_pretrain.pth").touch()
+    monkeypatch.setenv("DCGAN_WEIGHTS", str(tmp_path / "dinov2_vits14_pretrain.pth"))
+    assert "extractor: classifier, because Inception's weights are not on this machine" in said(packed)
     monkeypatch.setattr(choice.importlib.util, "find_spec", lambda name: None)
     assert "extractor: classifier, because torch-fidelity is not installed" in said(packed)
     with pytest.raises(InputError, match=r"no classes .* torch-fidelity's, .*: pip install 'dcgan\[evaluation\]'"):

@@ -10,8 +10,8 @@ import torch
 from dcgan.data.pack import Pack
 from dcgan.errors import InputError, nearest
 from dcgan.evaluation.classifier import load_classifier
-from dcgan.evaluation.extractors import INCEPTION_URL, Extractor, dinov2, inception
-from dcgan.evaluation.weights import find_weights
+from dcgan.evaluation.extractors import Extractor, dinov2, inception
+from dcgan.evaluation.weights import INCEPTION_URL, find_weights
 from dcgan.progress import Display
 
 EXTRACTORS = ("auto", "inception", "dinov2", "classifier")

@@ -18,12 +18,8 @@ from torch import nn
 
 from dcgan.data.pack import Progress
 from dcgan.errors import InputError, printable
-from dcgan.evaluation.weights import digest, fetch_weights, find_weights, load_weights
+from dcgan.evaluation.weights import DINOV2_URL, INCEPTION_URL, digest, fetch_weights, find_weights, load_weights
 
-INCEPTION_URL = (
-    "https://github.com/toshas/torch-fidelity/releases/download/v0.2.0/weights-inception-2015-12-05-6726825d.pth"
-)
-DINOV2_URL = "https://dl.fbaipublicfiles.com/dinov2/dinov2_vits14/dinov2_vits14_pretrain.pth"
 GPU_BATCH = 256
 
 

@@ -19,13 +19,20 @@ from dcgan.errors import InputError, printable
 from dcgan.evaluation.torchfile import read_torch_file
 from dcgan.reading import at_home
 
+INCEPTION_URL = (
+    "https://github.com/toshas/torch-fidelity/releases/download/v0.2.0/weights-inception-2015-12-05-6726825d.pth"
+)
+DINOV2_URL = "https://dl.fbaipublicfiles.com/dinov2/dinov2_vits14/dinov2_vits14_pretrain.pth"
+PUBLISHED = {url.rpartition("/")[2] for url in (INCEPTION_URL, DINOV2_URL)}
+"""Names by which a file says whose it is."""
 Tensors = dict[str, torch.Tensor]
 
 
 def find_weights(url: str, given: Path | None = None) -> Path | None:
     """The file that is at hand: `given`, else that of `$DCGAN_WEIGHTS`, else torch hub's; None if there is none.
 
-    What is given is a file, or a folder that has it by its published name. Raises InputError if it is not there.
+    What is given is a file, or a folder that has it by its published name. The environment's may be another
+    extractor's, by its name or in its folder. Raises InputError if what is given is not there.
     """
     name = url.rpartition("/")[2]
     for place, said in ((given, "weights"), (os.environ.get("DCGAN_WEIGHTS"), "$DCGAN_WEIGHTS")):
@@ -33,9 +40,11 @@ def find_weights(url: str, given: Path | None = None) -> Path | None:
             continue
         path = at_home(place)
         file = path / name if path.is_dir() else path
+        if not given and file.name in PUBLISHED - {name}:
+            continue
         if file.is_file():
             return file
-        if given or not path.is_dir():  # a folder of the environment's may hold other weights only
+        if given or not path.is_dir():
             raise InputError(f"{said}: there is no file {printable(file)}; it is to be {name} from {url}")
     kept = Path(torch.hub.get_dir()) / "checkpoints" / name
     return kept if kept.is_file() else None
@@ -75,7 +84,7 @@ def digest(tensors: Tensors, recipe: str) -> str:
     for name in sorted(tensors):
         tensor = tensors[name].detach().cpu().contiguous()
         found.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
-        found.update(tensor.numpy().tobytes())
+        found.update(tensor.reshape(-1).view(torch.uint8).numpy().tobytes())  # numpy has no bfloat16
     return found.hexdigest()
 
 
