@@ -13,7 +13,7 @@ import dcgan
 from dcgan.data.pack import Pack, pack
 from dcgan.data.sources import find_source
 from dcgan.errors import InputError
-from dcgan.evaluation import Measure, evaluate, fidelity
+from dcgan.evaluation import Measure, evaluate, fidelity, measure
 from dcgan.evaluation.classifier import load_classifier
 from dcgan.evaluation.reference import reference
 from tests.evaluation.conftest import plain_extractor
@@ -29,7 +29,8 @@ def ready(run: Path, few_steps: None, no_weights: None) -> Path:
 
 
 def evaluated(model: Path, **options: Any) -> list[Any]:
-    return evaluate(model, samples=50, quiet=True, **{"extractor": "classifier", "metrics": ALL} | options)
+    given: dict[str, Any] = {"extractor": "classifier", "metrics": ALL, "samples": 50} | options
+    return evaluate(model, quiet=True, **given)
 
 
 def test_scores_are_the_metrics_of_the_classifiers_features(ready: Path, packed: Pack) -> None:
@@ -51,9 +52,16 @@ def test_scores_are_the_metrics_of_the_classifiers_features(ready: Path, packed:
 
 
 def test_fewer_images_than_features_are_warned_of(ready: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    evaluate(ready, samples=50, extractor="classifier", metrics=["fid"])
-    assert "warning: fid: of 50 images with 128 features each it is far too high" in capsys.readouterr().out
-    evaluate(ready, samples=129, extractor="classifier", metrics=["fid"])
+    for samples, side in ((50, "50 drawn"), (129, "60 real")):
+        evaluate(ready, samples=samples, extractor="classifier", metrics=["fid"])
+        assert f"fid: of {side} images with 128 features each it is far too high" in capsys.readouterr().out
+
+
+def test_more_images_than_features_on_both_sides_are_not_warned_of(
+    ready: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(measure, "choose_extractor", lambda *_: plain_extractor())
+    evaluate(ready, samples=20, metrics=["fid"])
     assert "warning" not in capsys.readouterr().out
 
 
@@ -70,7 +78,7 @@ def test_a_score_says_everything(ready: Path, packed: Pack) -> None:
     assert fid.interval.how == "bootstrap of 200 resamples"
     assert kid.interval.how == "100 subsets of 25"
     assert fid.floor.samples == 30
-    assert fid.floor.how == "one half of 60 reference images against the other"
+    assert fid.floor.how == "reference images against the other 30 of 60"
     assert 0 <= fid.floor.value < fid.value
 
 
@@ -91,6 +99,14 @@ def test_the_floor_is_of_held_out_images_if_there_are_some(ready: Path, held_out
     assert fid.floor.value == pytest.approx(fidelity.fid(extractor(test.images).features, real).value, rel=1e-4)
     assert fid.floor.samples == 40
     assert fid.floor.how == f"test images ({test.source})"
+
+
+def test_the_floor_is_of_as_many_images_as_the_value(ready: Path, packed: Pack) -> None:
+    (fid,) = evaluated(ready, metrics=["fid"], samples=25)
+    kept = reference(packed, load_classifier(packed, CPU).extractor(), 60).kept.features
+    assert fid.floor.samples == 25
+    assert fid.floor.how == "reference images against the other 35 of 60"
+    assert fid.floor.value == pytest.approx(fidelity.fid(kept[:25], fidelity.statistics(kept[25:])).value)
 
 
 def test_of_few_images_there_is_no_floor(ready: Path) -> None:
@@ -216,8 +232,6 @@ def test_wrong_input_is_refused(ready: Path, options: dict[str, Any], said: str)
 
 
 def test_isc_wants_classes(packed: Pack, monkeypatch: pytest.MonkeyPatch) -> None:
-    from dcgan.evaluation import measure
-
     monkeypatch.setattr(measure, "choose_extractor", lambda *_: plain_extractor())
     with pytest.raises(InputError, match=r"isc wants class probabilities, and this plain has no classifier"):
         Measure.of(packed, ["isc"], samples=50)

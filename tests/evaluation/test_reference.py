@@ -77,10 +77,10 @@ def test_batches_are_grouped_in_order() -> None:
     assert len(groups) < 6
 
 
-def test_halves_share_no_image() -> None:
+def test_the_parts_of_a_split_share_no_image() -> None:
     features = np.random.default_rng(0).standard_normal((31, 3)).astype(np.float32)
-    first, second = Reference(statistics(features), Features(features, features)).halves()
+    first, second = Reference(statistics(features), Features(features, features)).split(12)
     assert np.array_equal(np.concatenate([first.features, second.kept.features]), features)
     assert first.logits is not None
-    assert len(first.logits) == 15
-    assert np.allclose(second.statistics.mean, features[15:].mean(0))
+    assert len(first.logits) == 12
+    assert np.allclose(second.statistics.mean, features[12:].mean(0))

@@ -108,12 +108,13 @@ def check_needs(job: Job, metrics: Sequence[str]) -> None:
 
 
 def feature_scores(job: Job, measure: Measure) -> list[Score]:
-    """FID and its kin, with the floor of the test split or of two halves."""
+    """FID and its kin, with the floor of the test split or of two parts of the reference."""
     extractor = measure.extractor
-    if "fid" in measure.metrics and measure.samples <= extractor.dimensions:
+    fewest, side = min((measure.samples, "drawn"), (measure.real.statistics.count, "real"))
+    if "fid" in measure.metrics and fewest <= extractor.dimensions:
         job.display.warn(
-            f"fid: of {measure.samples:,} images with {extractor.dimensions:,} features each it is far too high; "
-            "compare it with nothing but the floor"
+            f"fid: of {fewest:,} {side} images with {extractor.dimensions:,} features each it is far too high; "
+            "compare it with nothing but FIDs of as many images, drawn and real"
         )
     drawn = measure.draw(job.generator, job.display.counter("drawing"))
     if not distributed.is_main():

@@ -108,16 +108,16 @@ class Measure:
     def floor(self, test: Pack | None, progress: Progress | None = None) -> tuple[dict[str, Measured], str]:
         """The same metrics of real images, as many as are drawn or there are, and in words which images.
 
-        Those of the test split against the reference; without one, a half of the reference against the other.
-        Empty if they are too few.
+        Those of the test split against the reference; without one, a part of the reference, half of it at most,
+        against the rest. Empty if they are too few.
         """
         kept = len(self.real.kept.features)
-        number = kept // 2 if test is None else min(self.samples, len(test.images), KEPT)
+        number = min(self.samples, kept // 2 if test is None else min(len(test.images), KEPT))
         if number < FEWEST:
             return {}, ""
         if test is None:
-            drawn, real = self.real.halves()
-            how = f"one half of {kept:,} reference images against the other"
+            drawn, real = self.real.split(number)
+            how = f"reference images against the other {kept - number:,} of {kept:,}"
         else:
             drawn, real = reference(test, self.extractor, number, progress).kept, self.real
             how = f"test images ({test.source})"

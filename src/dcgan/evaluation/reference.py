@@ -14,7 +14,7 @@ from dcgan.data.cache import default_cache
 from dcgan.data.pack import Pack, Progress
 from dcgan.errors import InputError
 from dcgan.evaluation.extractors import Extractor, Features, joined
-from dcgan.evaluation.fidelity import Moments, Statistics
+from dcgan.evaluation.fidelity import Moments, Statistics, statistics
 from dcgan.files import read_tensors, write_tensors
 
 FORMAT = 1
@@ -30,14 +30,11 @@ class Reference:
     statistics: Statistics
     kept: Features
 
-    def halves(self) -> tuple[Features, Reference]:
-        """What is kept as two sets that share no image, the second as a reference: the floor without a test split."""
+    def split(self, number: int) -> tuple[Features, Reference]:
+        """The first `number` of what is kept, and the rest as a reference: the floor without a test split."""
         features, logits = self.kept
-        half = len(features) // 2
-        moments = Moments()
-        moments.add(features[half:])
-        first = Features(features[:half], None if logits is None else logits[:half])
-        return first, Reference(moments.statistics(), Features(features[half:], None))
+        first = Features(features[:number], None if logits is None else logits[:number])
+        return first, Reference(statistics(features[number:]), Features(features[number:], None))
 
 
 def reference(

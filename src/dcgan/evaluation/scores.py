@@ -23,11 +23,13 @@ class Interval:
 
 @dataclass(frozen=True)
 class Floor:
-    """The same score of real images that are not the reference: what a perfect generator would get."""
+    """The same score of real images that are not the reference: what a perfect generator would get with as many."""
 
     value: float
     samples: int
+    """Real images in place of the drawn."""
     how: str
+    """Which, in words that a number may stand before."""
 
 
 @dataclass(frozen=True)
