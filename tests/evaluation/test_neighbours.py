@@ -9,6 +9,7 @@ import pytest
 from dcgan.data.idx import read_idx
 from dcgan.errors import InputError
 from dcgan.evaluation import neighbours
+from dcgan.evaluation.intervals import wilson
 from dcgan.evaluation.neighbours import (
     MARKS,
     Labelled,
@@ -16,7 +17,6 @@ from dcgan.evaluation.neighbours import (
     marks_up_to,
     nearest_neighbour_test,
     real_control,
-    wilson,
 )
 from dcgan.pretrained import Generator, ModelInfo
 from tests.test_pretrained import CLASSES, trained
@@ -114,9 +114,10 @@ def test_wilson_has_the_shares_that_a_normal_test_does_not_reject(successes, n):
 
 
 def test_wilson_at_the_ends():
-    # 1 - 1 / (1 + z² / n)
-    assert wilson(0, 100) == pytest.approx((0.0, 0.0369935), rel=1e-5, abs=1e-12)
-    assert wilson(100, 100) == pytest.approx((1 - 0.0369935, 1.0), rel=1e-5)
+    for n in range(1, 200):
+        share = 1 / (1 + 1.959964**2 / n)
+        assert wilson(0, n) == (0, pytest.approx(1 - share))
+        assert wilson(n, n) == (pytest.approx(share), 1)
 
 
 def test_drawings_are_labelled_with_their_class():

@@ -130,7 +130,7 @@ def test_c_by_cross_validation_looks_at_the_draws_alone(run: Path, more: Path) -
 
 @pytest.mark.parametrize("choose", ["validation", "cv"])
 def test_all_labels(run: Path, more: Path, choose: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    from dcgan.evaluation.neighbours import wilson
+    from dcgan.evaluation.intervals import wilson
     from dcgan.features import svm
 
     results = []

@@ -17,11 +17,10 @@ import numpy as np
 import torch
 
 from dcgan.errors import InputError
+from dcgan.evaluation.intervals import Z95, wilson
 
 BLOCK = 2048
 """Rows that are multiplied at once: with 50,000 columns of float32, 400 MB."""
-Z = 1.959964
-"""Of a normal distribution, 95 % lies within ± this many standard deviations."""
 KID_SUBSETS, KID_SIZE = 100, 1000
 SCORE_SPLITS = 10
 
@@ -111,7 +110,7 @@ def fid(drawn: np.ndarray, real: Statistics, resamples: int = 0, seed: int = 0) 
     if not resamples:
         return Estimate(value)
     spread = float(np.std(list(_resampled_fid(drawn, drawn_statistics, real, resamples, seed)), ddof=1))
-    return Estimate(value, max(value - Z * spread, 0.0), value + Z * spread, f"bootstrap of {resamples} resamples")
+    return Estimate(value, max(value - Z95 * spread, 0.0), value + Z95 * spread, f"bootstrap of {resamples} resamples")
 
 
 def kid(drawn: np.ndarray, real: np.ndarray, seed: int = 0) -> Estimate:
@@ -133,7 +132,7 @@ def kid(drawn: np.ndarray, real: np.ndarray, seed: int = 0) -> Estimate:
     )
     mean, spread = found["kernel_inception_distance_mean"], found["kernel_inception_distance_std"]
     error = spread / math.sqrt(min(KID_SUBSETS, len(drawn) / size, len(real) / size))
-    return Estimate(mean, mean - Z * error, mean + Z * error, f"{KID_SUBSETS} subsets of {size:,}")
+    return Estimate(mean, mean - Z95 * error, mean + Z95 * error, f"{KID_SUBSETS} subsets of {size:,}")
 
 
 def precision_recall(drawn: np.ndarray, real: np.ndarray, k: int = 3) -> tuple[Estimate, Estimate]:
@@ -170,7 +169,7 @@ def density_coverage(drawn: np.ndarray, real: np.ndarray, k: int = 5) -> tuple[E
     densities = torch.cat(counts).double() / k
     density, error = densities.mean().item(), densities.std().item() / math.sqrt(len(densities))
     how = "over the images, the balls held fixed"
-    return Estimate(density, max(density - Z * error, 0.0), density + Z * error, how), _share(covered)
+    return Estimate(density, max(density - Z95 * error, 0.0), density + Z95 * error, how), _share(covered)
 
 
 def inception_score(logits: np.ndarray, seed: int = 0) -> Estimate:
@@ -186,7 +185,7 @@ def inception_score(logits: np.ndarray, seed: int = 0) -> Estimate:
     )
     mean, spread = found["inception_score_mean"], found["inception_score_std"]
     error = spread / math.sqrt(SCORE_SPLITS - 1)
-    return Estimate(mean, mean - Z * error, mean + Z * error, f"{SCORE_SPLITS} splits")
+    return Estimate(mean, mean - Z95 * error, mean + Z95 * error, f"{SCORE_SPLITS} splits")
 
 
 def _resampled_fid(drawn: np.ndarray, own: Statistics, real: Statistics, resamples: int, seed: int) -> Iterator[float]:
@@ -236,10 +235,8 @@ def _radii(rows: torch.Tensor, k: int) -> torch.Tensor:
 
 def _share(hits: torch.Tensor) -> Estimate:
     """The share of hits, with Wilson's interval of a share."""
-    n, share = len(hits), hits.double().mean().item()
-    centre = (share + Z**2 / (2 * n)) / (1 + Z**2 / n)
-    half = Z / (1 + Z**2 / n) * math.sqrt(share * (1 - share) / n + Z**2 / (4 * n**2))
-    return Estimate(share, max(centre - half, 0.0), min(centre + half, 1.0), "over the images, the balls held fixed")
+    n, inside = len(hits), int(hits.sum())
+    return Estimate(inside / n, *wilson(inside, n), "over the images, the balls held fixed")
 
 
 def _blocks(rows: np.ndarray) -> Iterator[np.ndarray]:

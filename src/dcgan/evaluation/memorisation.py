@@ -14,8 +14,9 @@ from typing import Literal
 import numpy as np
 
 from dcgan.errors import InputError
+from dcgan.evaluation.intervals import Z95
 from dcgan.evaluation.nearest import Nearest
-from dcgan.evaluation.neighbours import PIECE, Z95
+from dcgan.evaluation.neighbours import PIECE
 from dcgan.images import grid
 
 RARE = 0.01

@@ -5,7 +5,6 @@ Good drawings with the right labels, as varied as the real images, are a trainin
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -13,6 +12,7 @@ from typing import Literal
 import numpy as np
 
 from dcgan.errors import InputError
+from dcgan.evaluation.intervals import wilson
 from dcgan.evaluation.nearest import Nearest
 from dcgan.pretrained import Generator, class_labels
 
@@ -26,7 +26,6 @@ MARKS = (1_000, 10_000, 50_000, 100_000, 1_000_000, 10_000_000)
 """The numbers of references after which the authors' code and the paper look at the error."""
 PIECE = 4096  # references compared at once
 CONTROL_DRAWS = 5
-Z95 = 1.959963984540054  # the normal's quantile that leaves 2.5 % above it
 
 
 @dataclass(frozen=True)
@@ -135,14 +134,6 @@ def labelled_blocks(
         elif predict:
             yield images, predict(images)[0]
         start += len(images)
-
-
-def wilson(successes: float, n: int) -> tuple[float, float]:
-    """95 % interval of a share of n independent trials (Wilson 1927); never outside [0, 1], and right near its ends."""
-    share, z2 = successes / n, Z95**2
-    middle = (share + z2 / (2 * n)) / (1 + z2 / n)
-    half = Z95 / (1 + z2 / n) * math.sqrt(share * (1 - share) / n + z2 / (4 * n * n))
-    return max(0.0, middle - half), min(1.0, middle + half)
 
 
 def _score(search: Nearest, query_labels: np.ndarray) -> NeighbourScore:

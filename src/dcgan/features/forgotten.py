@@ -10,7 +10,8 @@ import torch
 
 from dcgan.data.pack import Progress
 from dcgan.errors import InputError
-from dcgan.evaluation.fidelity import Z, frechet, statistics
+from dcgan.evaluation.fidelity import frechet, statistics
+from dcgan.evaluation.intervals import wilson
 from dcgan.features.forget import Masks, Samples, drawn
 from dcgan.pretrained import Generator
 
@@ -44,9 +45,7 @@ class Rate:
     @property
     def interval(self) -> tuple[float, float]:
         """95 % of the rate after (Wilson)."""
-        p, n = self.after, self.n
-        centre, half = (p + Z**2 / (2 * n)), Z * (p * (1 - p) / n + Z**2 / (4 * n * n)) ** 0.5
-        return max(0.0, (centre - half) / (1 + Z**2 / n)), min(1.0, (centre + half) / (1 + Z**2 / n))
+        return wilson(self.after * self.n, self.n)
 
 
 @dataclass(frozen=True)

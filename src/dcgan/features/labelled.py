@@ -11,10 +11,10 @@ import numpy as np
 from dcgan.config import NetworkConfig
 from dcgan.data.pack import Pack
 from dcgan.errors import InputError, printable
+from dcgan.evaluation.intervals import Z95
 from dcgan.evaluation.originals import Originals
 from dcgan.progress import Display
 
-_Z = 1.959964
 _T = (12.7062, 4.30265, 3.18245, 2.77645, 2.57058, 2.44691)
 """Student's t at 97.5 % for 1 to 6 degrees of freedom."""
 
@@ -42,11 +42,11 @@ def student_t(freedom: int) -> float:
     if freedom <= len(_T):
         return _T[freedom - 1]
     terms = (
-        (_Z**3 + _Z) / 4,
-        (5 * _Z**5 + 16 * _Z**3 + 3 * _Z) / 96,
-        (3 * _Z**7 + 19 * _Z**5 + 17 * _Z**3 - 15 * _Z) / 384,
+        (Z95**3 + Z95) / 4,
+        (5 * Z95**5 + 16 * Z95**3 + 3 * Z95) / 96,
+        (3 * Z95**7 + 19 * Z95**5 + 17 * Z95**3 - 15 * Z95) / 384,
     )
-    return _Z + sum(term / freedom**i for i, term in enumerate(terms, 1))
+    return Z95 + sum(term / freedom**i for i, term in enumerate(terms, 1))
 
 
 def labelled_images(

@@ -18,7 +18,7 @@ import torch
 import dcgan
 from dcgan.device import full_float32, has_room
 from dcgan.errors import InputError, printable
-from dcgan.evaluation.neighbours import wilson
+from dcgan.evaluation.intervals import wilson
 from dcgan.evaluation.originals import originals
 from dcgan.features import guided
 from dcgan.features.extract import feature_extractor

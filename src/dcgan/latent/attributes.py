@@ -15,7 +15,7 @@ import numpy as np
 from dcgan.data.pack import Pack, Progress
 from dcgan.errors import InputError, nearest, printable
 from dcgan.evaluation.classifier import TrainedClassifier, load_classifier
-from dcgan.evaluation.neighbours import wilson
+from dcgan.evaluation.intervals import wilson
 from dcgan.evaluation.originals import originals
 from dcgan.pretrained import Generator
 from dcgan.progress import Display

@@ -17,7 +17,7 @@ import torch
 
 from dcgan.errors import InputError, printable
 from dcgan.evaluation.classifier import TrainedClassifier
-from dcgan.evaluation.neighbours import wilson
+from dcgan.evaluation.intervals import wilson
 from dcgan.latent.arithmetic import (
     AROUND,
     CENTRE,
