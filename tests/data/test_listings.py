@@ -109,6 +109,15 @@ def test_fingerprint_follows_the_content(kind, tmp_path):
     assert find_source(path).fingerprint() != first
 
 
+def test_fingerprint_of_a_folder_has_no_permissions_but_what_can_be_read(tmp_path, monkeypatch):
+    source = find_source(write_folder(tmp_path, ["1.png", "2.png"]))
+    first = source.fingerprint()
+    (tmp_path / "1.png").chmod(0o600)
+    assert source.fingerprint() == first
+    monkeypatch.setattr(os, "access", lambda path, mode: path.name != "1.png")
+    assert source.fingerprint() != first
+
+
 def test_fingerprint_survives_a_vanished_file(tmp_path):
     source = find_source(write_folder(tmp_path, ["1.png", "2.png"]))
     first = source.fingerprint()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -55,3 +56,13 @@ def test_without_classes(tmp_path: Path) -> None:
     part = without(pack(find_source(tmp_path / "p"), (8, 8), 3, cache=tmp_path / "cache"), [0])
     assert part.labels is None
     assert len(part.images) == 3
+
+
+def test_its_digest_is_of_what_is_in_it(tmp_path: Path) -> None:
+    packed = whole(tmp_path)
+    os.utime(tmp_path / "p/a/000.png", (1, 1))
+    copy = pack(find_source(tmp_path / "p"), (8, 8), 3, cache=tmp_path / "cache")
+    assert copy.key != packed.key
+    assert copy.digest == packed.digest
+    assert without(copy, [1]).digest == without(packed, [1]).digest
+    assert len({each.digest for each in (packed, without(packed, [1]), without(packed, [2]))}) == 3

@@ -140,7 +140,7 @@ def test_images_that_the_run_did_not_see_must_be_named(ready: Path, tmp_path: Pa
     copy.mkdir()
     for name in ("config.yaml", "generator.safetensors"):
         (copy / name).write_bytes((ready / name).read_bytes())
-    (copy / "data.json").write_text(json.dumps(facts | {"key": "others"}))
+    (copy / "data.json").write_text(json.dumps(facts | {"key": "others", "digest": "others"}))
     with pytest.raises(InputError, match="not those it was trained on; name with --data"):
         evaluated(copy)
     assert not (copy / "evaluation.jsonl").exists()

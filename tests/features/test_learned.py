@@ -153,7 +153,7 @@ def test_images_that_are_not_those_of_the_training_are_refused(small_run, tmp_pa
     other = tmp_path / "run"
     shutil.copytree(small_run, other)
     data = json.loads((other / "data.json").read_text())
-    (other / "data.json").write_text(json.dumps(data | {"key": "another"}))
+    (other / "data.json").write_text(json.dumps(data | {"key": "another", "digest": "another"}))
     with pytest.raises(InputError, match="are not those it was trained on"):
         learned(other, quiet=True)
 

@@ -16,7 +16,9 @@ from safetensors.torch import load_file
 
 import dcgan
 from dcgan.errors import InputError
+from dcgan.evaluation.originals import originals
 from dcgan.files import to_yaml
+from dcgan.progress import Display
 from dcgan.training import checkpoint as checkpoints
 from dcgan.training.checkpoint import Checkpoint
 from dcgan.training.step import TrainingStep
@@ -203,10 +205,31 @@ def test_other_settings_are_refused_and_listed(finished: dcgan.Run, tmp_path: Pa
 def test_other_images_are_refused(finished: dcgan.Run, tmp_path: Path) -> None:
     copy = tmp_path / "copy"
     shutil.copytree(finished.path, copy)
-    data = json.loads((copy / "data.json").read_text()) | {"key": "another"}
+    data = json.loads((copy / "data.json").read_text()) | {"key": "another", "digest": "another"}
     (copy / "data.json").write_text(json.dumps(data))
     with pytest.raises(InputError, match="are not those it was trained on"):
         dcgan.train(resume=copy, images=1000, quiet=True)
+
+
+def test_a_copy_of_the_images_with_other_times_and_modes_is_taken(
+    photos: Path, tmp_path: Path, tiny: dict[str, Any]
+) -> None:
+    shutil.copytree(photos, tmp_path / "photos")
+    run = dcgan.train(tmp_path / "photos", out=tmp_path / "run", images=80, **tiny)
+    for path in (tmp_path / "photos").rglob("*.png"):
+        os.utime(path, (1, 1))
+        path.chmod(0o600)
+    assert dcgan.train(resume=run.path, images=96, quiet=True).metrics()[-1]["images"] == 96
+    assert len(originals(run.path, None).packed(run.config.network, Display(quiet=True)).images) == 40
+
+    facts = json.loads((run.path / "data.json").read_text())
+    (run.path / "data.json").write_text(json.dumps(facts | {"digest": None}))  # as of earlier versions
+    with pytest.raises(InputError, match=r"start a new run \(told by names, sizes and times alone"):
+        dcgan.train(resume=run.path, images=112, quiet=True)
+    (run.path / "data.json").write_text(json.dumps(facts))
+    shutil.copy(tmp_path / "photos/dark/00.png", tmp_path / "photos/dark/01.png")
+    with pytest.raises(InputError, match=r"are not those it was trained on; start a new run$"):
+        dcgan.train(resume=run.path, images=112, quiet=True)
 
 
 def test_a_damaged_checkpoint_falls_back_and_says_so(

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import lzma
 import os
+import stat
 import struct
 import zipfile
 import zlib
@@ -84,16 +85,19 @@ class _Listing(ABC):
 
 
 class FolderSource(_Listing):
-    """Files below a folder. The fingerprint is cheap: names, sizes, modes and times, not bytes."""
+    """Files below a folder. The fingerprint is cheap: names, sizes and times, not bytes; and what can be read."""
 
     def _facts(self) -> Iterator[object]:
         for name in self.names:
+            path = self.path / name
             try:
-                status = os.stat(self.path / name)
+                status = os.stat(path)
             except OSError:
                 yield name
             else:
-                yield name, status.st_size, status.st_mtime_ns, status.st_mode
+                # Of the permissions counts what they come to; 644 is what most files have, and packs of before count.
+                readable = 0o644 if os.access(path, os.R_OK) else 0
+                yield name, status.st_size, status.st_mtime_ns, stat.S_IFMT(status.st_mode) | readable
 
     def items(self) -> Iterator[Item]:
         for name, label in zip(self.names, self.labels, strict=True):

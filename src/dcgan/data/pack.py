@@ -83,6 +83,8 @@ class Pack:
     """Packed by this call, not found in the cache."""
     left_out: tuple[int, ...] = ()
     """Rows of the whole pack that this part of it is without; see `subset`."""
+    digest: str | None = None
+    """SHA-256 (hex) of pixels, labels and class names, wherever they come from; None in packs of earlier versions."""
     streamed: ShardSource | None = None
     """What is trained on, of which this is a sample; None when it is this."""
 
@@ -183,9 +185,10 @@ def open_pack(folder: Path, fresh: bool) -> Pack | None:
         images = np.memmap(folder / "images.bin", np.uint8, "r", shape=shape)
         upscaled, source = int(facts["upscaled"]), str(facts["source"])
         left_out = tuple(map(int, facts.get("left_out", ())))
+        digest = str(facts["digest"]) if facts.get("digest") else None
     except (OSError, ValueError, KeyError, TypeError, OverflowError):
         return None
-    return Pack(images, labels, class_names, skipped, upscaled, folder.name, folder, source, fresh, left_out)
+    return Pack(images, labels, class_names, skipped, upscaled, folder.name, folder, source, fresh, left_out, digest)
 
 
 def is_whole(folder: Path) -> bool:
@@ -205,6 +208,7 @@ def _write(
     labels: list[int] = []
     skipped: list[tuple[str, str]] = []
     upscaled = seen = 0
+    content = hashlib.sha256()
     path = partial / "images.bin"
     with (
         path.open("wb") as file,
@@ -213,6 +217,7 @@ def _write(
     ):
         for chunk in chunks:
             file.write(chunk.images.data)
+            content.update(chunk.images.data)
             labels += chunk.labels
             skipped += chunk.skipped
             upscaled += chunk.upscaled
@@ -228,14 +233,23 @@ def _write(
         "upscaled": upscaled,
         "source": source.description,
     }
-    write_facts(partial, labels if source.class_names else None, facts)
+    write_facts(partial, labels if source.class_names else None, facts, content)
 
 
-def write_facts(partial: Path, labels: Sequence[int] | np.ndarray | None, facts: dict[str, Any]) -> None:
-    """What lies beside `images.bin`: labels, if there are classes, and `pack.json`, which makes the pack whole."""
+def write_facts(
+    partial: Path, labels: Sequence[int] | np.ndarray | None, facts: dict[str, Any], content: hashlib._Hash
+) -> None:
+    """What lies beside `images.bin`: labels, if there are classes, and `pack.json`, which makes the pack whole.
+
+    content: the SHA-256 of `images.bin`, which becomes that of the whole pack here.
+    """
     if labels is not None:
-        write_synced(partial / "labels.bin", np.array(labels, "<i8").data)
-    write_synced(partial / "pack.json", json.dumps({"format": FORMAT} | facts, indent=1).encode())
+        array = np.array(labels, "<i8")
+        write_synced(partial / "labels.bin", array.data)
+        content.update(array.data)
+    content.update(repr((facts["shape"], facts["class_names"])).encode())
+    facts = {"format": FORMAT, "digest": content.hexdigest()} | facts
+    write_synced(partial / "pack.json", json.dumps(facts, indent=1).encode())
 
 
 def _chunks(

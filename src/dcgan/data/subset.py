@@ -30,11 +30,14 @@ def without(pack: Pack, rows: Collection[int]) -> Pack:
     folder = pack.path.with_name(key)
     found = open_pack(folder, fresh=False)
     if found is None:
+        content = hashlib.sha256()
         with partial_folder(folder, is_whole) as partial:
             with (partial / "images.bin").open("wb") as file:
                 for start in range(0, len(keep), _PIECE):
                     piece = slice(start, start + _PIECE)
-                    file.write(np.ascontiguousarray(pack.images[piece][keep[piece]]).data)
+                    images = np.ascontiguousarray(pack.images[piece][keep[piece]])
+                    file.write(images.data)
+                    content.update(images.data)
                 sync(file)
             facts = {
                 "shape": (int(keep.sum()), *pack.images.shape[1:]),
@@ -44,7 +47,7 @@ def without(pack: Pack, rows: Collection[int]) -> Pack:
                 "source": pack.source,
                 "left_out": left_out,
             }
-            write_facts(partial, None if pack.labels is None else pack.labels[keep], facts)
+            write_facts(partial, None if pack.labels is None else pack.labels[keep], facts, content)
         found = open_pack(folder, fresh=True)
         if found is None:
             raise OSError(f"the cache {folder} was changed while it was written")

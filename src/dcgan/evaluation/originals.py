@@ -84,12 +84,24 @@ class Originals:
 
     def _training(self, source: Source, network: NetworkConfig, display: Display) -> Pack:
         found = without(self.prepared(source, network, display), self.left_out)
-        if self.run and self.run.data.get("key", found.key) != found.key:  # imported networks have none
-            raise InputError(
-                f"{printable(self.run)}: the images of {printable(self.settings.data)} are not those it was trained "
-                "on; name with --data which to take"
-            )
+        if self.run and "key" in self.run.data:  # imported networks have none
+            require_own(found, self.run, self.settings.data, "name with --data which to take")
         return found
+
+
+def require_own(found: Pack, run: Run, data: str, advice: str) -> None:
+    """Raise InputError, with advice, if these are not the images that a run was trained on.
+
+    They are if their source is as it was, or else, of runs that know it, if what was packed is.
+    """
+    before = run.data.get("digest")
+    if found.key == run.data.get("key") or (found.digest is not None and found.digest == before):
+        return
+    doubt = " (told by names, sizes and times alone: a copy has to keep them, as with cp -p or rsync -t)"
+    raise InputError(
+        f"{printable(run)}: the images of {printable(data)} are not those it was trained on; {advice}"
+        + ("" if found.digest and before else doubt)
+    )
 
 
 def originals(model: Path, data: str | Path | None) -> Originals:

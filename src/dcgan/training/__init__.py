@@ -91,6 +91,7 @@ def resume_run(run: Run, config: Config, display: Display) -> Run:
 
 
 def _resume_run(run: Run, config: Config, display: Display) -> Run:
+    from dcgan.evaluation.originals import require_own
     from dcgan.training.checkpoint import newest_for_all
     from dcgan.training.loop import Length, fit
     from dcgan.training.prepare import FREE_ON_RESUME, OF_THE_MACHINE, located, prepare, settings_that_differ
@@ -110,8 +111,7 @@ def _resume_run(run: Run, config: Config, display: Display) -> Run:
         trained = Config.from_dict(checkpoint.settings, config).replace(data=config.data.data)
         _require_same(settings_that_differ(trained, config), f"{run}: its config.yaml is not what it was trained with")
     config, pack, _ = prepare(config, display, run.data.get("left_out"), resumed=True)
-    if pack.key != run.data.get("key"):
-        raise InputError(f"{run}: the images of {config.data.data} are not those it was trained on; start a new run")
+    require_own(pack, run, config.data.data, "start a new run")
     done = checkpoint is not None and Length(config.training, pack.total).share(checkpoint.position) >= 1
     if checkpoint and done and distributed.from_main(lambda: _is_complete(run, checkpoint.position.images)):
         display.say(f"{run} has reached its length already; give a longer --minutes, --images or --n-epochs to go on")

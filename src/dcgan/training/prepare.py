@@ -126,6 +126,7 @@ def describe_data(packed: Pack) -> dict[str, Any]:
     return {
         "source": packed.source,
         "key": packed.key,
+        "digest": None if packed.streamed else packed.digest,
         "images": packed.total,
         "sample": len(packed.images) if packed.streamed else None,
         "shape": list(packed.images.shape[1:]),
