@@ -112,9 +112,33 @@ def test_single_idx_file(tmp_path):
 def test_idx_with_channels(tmp_path):
     (tmp_path / "rgb").write_bytes(idx(np.zeros((2, 4, 4, 3), np.uint8)))
     assert find(tmp_path / "rgb").images.shape == (2, 4, 4, 3)
+    (tmp_path / "grey").write_bytes(idx(noise(2, 4, 4, 1)))
+    source = find(tmp_path / "grey")
+    assert source.images.shape == (2, 4, 4)
+    assert [np.asarray(item.load()).tolist() for item in source.items()] == noise(2, 4, 4, 1)[..., 0].tolist()
     (tmp_path / "odd").write_bytes(idx(np.zeros((2, 4, 4, 5), np.uint8)))
     with pytest.raises(InputError, match="1, 3 or 4 channels"):
         find(tmp_path / "odd")
+
+
+@pytest.mark.parametrize(
+    ("train", "test"), [("train", "t10k"), ("emnist-letters-train", "emnist-letters-test")], ids=["mnist", "emnist"]
+)
+def test_classes_are_the_labels_that_occur(tmp_path, train, test):
+    def write(split, labels):
+        write_idx(tmp_path, split)
+        (tmp_path / f"{split}-labels-idx1-ubyte.gz").write_bytes(gzip.compress(idx(np.array(labels, np.uint8))))
+        return tmp_path / f"{split}-images-idx3-ubyte.gz"
+
+    held_out = write(test, [7, 1, 1, 1, 7, 1])
+    assert find(held_out).class_names == ("1", "7")  # there is no train split
+    source = find(write(train, [1, 7, 26, 26, 7, 1]))
+    assert source.class_names == ("1", "7", "26")
+    assert source.labels.tolist() == [0, 1, 2, 2, 1, 0]
+    assert find(held_out).class_names == ("1", "7", "26")
+    assert find(held_out).labels.tolist() == [1, 0, 0, 0, 1, 0]
+    with pytest.raises(InputError, match=r"has the label 2, which .*train-labels-idx1-ubyte\.gz has not"):
+        find(write(test, [1, 7, 26, 2, 3, 1]))
 
 
 def test_idx_labels_missing_or_of_another_length(tmp_path):

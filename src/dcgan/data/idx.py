@@ -38,24 +38,46 @@ def idx_folder(path: Path, split: Split) -> Source | None:
 
 
 def idx_source(images_path: Path, name: str | None = None, classes: tuple[str, ...] = ()) -> ArraySource:
-    """One IDX file of images, with the labels file beside it when there is one."""
+    """One IDX file of images, with the labels file beside it when there is one.
+
+    The classes are the labels that occur, those of a test split the ones of its train split if that is beside it;
+    `classes` are the names of 0, 1, … where all labels have one.
+    """
     images = read_idx(images_path)
     if images.ndim < 3:
         raise InputError(f"{printable(images_path)} holds no images: its shape is {images.shape}")
     if images.ndim == 4 and images.shape[3] not in (1, 3, 4):
         raise InputError(f"{printable(images_path)} should hold 1, 3 or 4 channels; its shape is {images.shape}")
+    if images.ndim == 4 and images.shape[3] == 1:
+        images = images[..., 0]
     labels = None
-    stem = images_path.name.removesuffix(".gz")
-    labels_stem = stem.replace("images", "labels").replace("idx3", "idx1")
-    beside = [images_path.with_name(labels_stem + end) for end in (".gz", "")] if labels_stem != stem else []
-    if labels_path := next((path for path in beside if path.is_file()), None):
+    if labels_path := _beside(images_path, ("images", "labels"), ("idx3", "idx1")):
         labels = read_idx(labels_path)
         if labels.shape != images.shape[:1]:
             raise InputError(f"{printable(labels_path)} has shape {labels.shape}, but there are {len(images)} images")
-        if not classes or labels.max() >= len(classes):
-            classes = tuple(str(label) for label in range(int(labels.max()) + 1))
+        labels, classes = _classes(labels_path, labels, classes)
     what = f"IDX file {printable(images_path)}"
     return array_source(name or slug(images_path), what, images, labels, classes)
+
+
+def _beside(path: Path, *replaced: tuple[str, str]) -> Path | None:
+    """The file beside this one, gzipped or not, that has other words in its name; None when there is none."""
+    stem = name = path.name.removesuffix(".gz")
+    for old, new in replaced:
+        name = name.replace(old, new)
+    files = [path.with_name(name + end) for end in (".gz", "")] if name != stem else []
+    return next((file for file in files if file.is_file()), None)
+
+
+def _classes(path: Path, labels: np.ndarray, names: tuple[str, ...]) -> tuple[np.ndarray, tuple[str, ...]]:
+    """The labels of a file as 0, 1, … and the names of the classes."""
+    train = _beside(path, ("t10k", "train"), ("test", "train"))
+    known = np.unique(read_idx(train) if train else labels)
+    if names and max(known[-1], labels.max()) < len(names):
+        return labels, names
+    if unknown := sorted({*labels.tolist()} - {*known.tolist()}):
+        raise InputError(f"{printable(path)} has the label {unknown[0]}, which {printable(train)} has not")
+    return np.searchsorted(known, labels), tuple(map(str, known.tolist()))
 
 
 def images_file(folder: Path, split: Split | None = None) -> Path | None:
