@@ -1,6 +1,7 @@
 """Where names are looked up, what comes with the package, and what happens without a network."""
 
 import os
+import sys
 from pathlib import Path
 from typing import Any
 from urllib.error import URLError
@@ -68,6 +69,25 @@ def test_no_network_says_what_to_put_where(tmp_path, name):
     assert "--data-root" in str(caught.value)
     with pytest.raises(InputError, match="downloads are off"):
         find(name, tmp_path, download=False)
+
+
+def test_a_download_that_fails_in_its_own_way(tmp_path, monkeypatch):
+    class FileURLRetrievalError(Exception):
+        """As gdown's."""
+
+    def fetch(*args):
+        raise FileURLRetrievalError("Too many users have viewed\nthis file")
+
+    monkeypatch.setattr(named, "fetch", fetch)
+    with pytest.raises(InputError, match=r"its download failed: Too many users have viewed this file\. Put "):
+        find("celeba", tmp_path)
+
+
+def test_svhn_is_not_fetched_where_it_cannot_be_read(tmp_path, monkeypatch):
+    monkeypatch.setattr(named, "fetch", lambda *args: pytest.fail("was fetched"))
+    monkeypatch.setitem(sys.modules, "scipy.io", None)
+    with pytest.raises(InputError, match=r"pip install 'dcgan\[svhn\]'"):
+        find("svhn", tmp_path)
 
 
 def test_download_that_brings_nothing(tmp_path, monkeypatch):

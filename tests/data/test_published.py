@@ -32,21 +32,25 @@ def alone(tmp_path, monkeypatch):
 def test_cifar10_binary(tmp_path, below):
     folder = tmp_path / below / "cifar-10-batches-bin"
     folder.mkdir(parents=True)
-    images = noise(4, 32, 32, 3)
-    for i in range(2):
-        rows = [bytes([7 + i]) + image.transpose(2, 0, 1).tobytes() for image in images[2 * i : 2 * i + 2]]
+    images = noise(10, 32, 32, 3)
+    for i in range(5):
+        rows = [bytes([3 + i]) + image.transpose(2, 0, 1).tobytes() for image in images[2 * i : 2 * i + 2]]
         (folder / f"data_batch_{i + 1}.bin").write_bytes(b"".join(rows))
+    (folder / "data_batch_1 copy.bin").write_bytes(bytes(3073))
     source = find("cifar10", tmp_path)
     assert np.array_equal(source.images, images)
-    assert source.labels.tolist() == [7, 7, 8, 8]
+    assert source.labels.tolist() == [3, 3, 4, 4, 5, 5, 6, 6, 7, 7]
     assert source.class_names[7] == "horse"
-    with pytest.raises(InputError, match=r"no test_batch\.bin"):
+    with pytest.raises(InputError, match=r"test_batch\.bin: cannot be read \(No such file"):
         find("cifar10", tmp_path, split="test")
     (folder / "data_batch_2.bin").write_bytes(bytes([10]) + bytes(3072))
     with pytest.raises(InputError, match="label 10"):
         find("cifar10", tmp_path)
     (folder / "data_batch_2.bin").write_bytes(bytes(3000))
     with pytest.raises(InputError, match="damaged: 3000 bytes"):
+        find("cifar10", tmp_path)
+    (folder / "data_batch_2.bin").unlink()
+    with pytest.raises(InputError, match=r"data_batch_2\.bin: cannot be read \(No such file"):
         find("cifar10", tmp_path)
 
 
@@ -68,6 +72,8 @@ def test_cifar10_pickles_are_taken_apart_and_never_loaded(tmp_path, protocol):
     assert source.labels.tolist() == [3, 4] * 5
     assert source.class_names[3] == "cat"
     assert len(find("cifar10", tmp_path, split="test")) == 2
+    (tmp_path / "cifar-10-batches-bin").mkdir()  # with none of the split in it
+    assert len(find("cifar10", tmp_path)) == 10
 
 
 def test_cifar10_as_published_by_python_2(tmp_path):
@@ -119,6 +125,9 @@ def test_svhn(tmp_path, below, monkeypatch):
     source = find("svhn", tmp_path)
     assert np.array_equal(source.images, images)
     assert source.labels.tolist() == [0, 1, 9]
+    savemat(path, {"X": images.transpose(1, 2, 3, 0), "y": np.array([[10], [11], [9]], np.uint8)})
+    with pytest.raises(InputError, match="label 11 is not one of 0 to 10"):
+        find("svhn", tmp_path)
     savemat(path, {"X": np.zeros((8, 8, 3, 2)), "y": np.array([[1], [1]])})
     with pytest.raises(InputError, match="holds float64"):
         find("svhn", tmp_path)

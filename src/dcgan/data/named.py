@@ -6,7 +6,6 @@ MNIST and Fashion-MNIST are IDX (`idx`); the other ones have readers in `publish
 from __future__ import annotations
 
 import os
-import zlib
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
@@ -17,7 +16,7 @@ from dcgan.data.cache import default_data_root
 from dcgan.data.download import fetch, no_network
 from dcgan.data.idx import idx_source, images_file, read_idx
 from dcgan.data.listings import UNREADABLE, reason
-from dcgan.data.published import DIGIT_CLASSES, find_celeba, find_cifar10, find_lsun, find_svhn
+from dcgan.data.published import DIGIT_CLASSES, find_celeba, find_cifar10, find_lsun, find_svhn, svhn_reader
 from dcgan.data.source import ArraySource, Source, Split, array_source
 from dcgan.errors import InputError, printable
 from dcgan.reading import at_home
@@ -63,9 +62,11 @@ def find_named(name: str, data_root: Path | None, split: Split, download: bool) 
     root = _roots(data_root)[0]
     reason = "it has no automatic download" if name == "lsun-bedroom" else "downloads are off"
     if download and name != "lsun-bedroom":
+        if name == "svhn":
+            svhn_reader()  # its absence is said before 182 MB are fetched
         try:
             fetch(name, root, split)
-        except (OSError, RuntimeError, EOFError, zlib.error) as error:  # torchvision raises RuntimeError
+        except Exception as error:  # torchvision's, gdown's and the network's are of many kinds
             reason = f"its download failed: {' '.join(str(error).split())}"
         else:
             if (found := _on_disk(name, data_root, split)) is not None:

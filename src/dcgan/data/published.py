@@ -9,10 +9,11 @@ import hashlib
 import io
 import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -27,8 +28,8 @@ from dcgan.reading import is_integer, open_regular, read_bytes, read_text, size_
 
 CIFAR10_CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 DIGIT_CLASSES = tuple("0123456789")
-LARGEST_BATCH, MOST_BATCHES = 2**26, 16
-"""Bytes of one of CIFAR-10's files, which have 31 million, and how many are read."""
+LARGEST_BATCH = 2**26
+"""Bytes of one of CIFAR-10's files, which have 31 million."""
 LARGEST_MAT, _COMPRESSED = 2**29, 15
 """Bytes of SVHN's file and of what is in it, which are 182 and 225 million; MATLAB's number for compressed parts."""
 LARGEST_PARTITION = 2**24
@@ -36,21 +37,21 @@ LARGEST_PARTITION = 2**24
 
 
 def find_cifar10(folder: Path, split: Split) -> Source | None:
-    """CIFAR-10's binary version, or else its python version."""
-    binary, python = folder / "cifar-10-batches-bin", folder / "cifar-10-batches-py"
-    if binary.is_dir():
-        return _cifar10_binary(binary, split)
-    if not python.is_dir():
-        return None
-    return _cifar10_python(python, split)
-
-
-def _cifar10_python(folder: Path, split: Split) -> Source:
-    """The python version: pickles, which are never loaded but taken apart."""
+    """CIFAR-10's binary version, or else its python version. All of a split has to be there."""
     names = [f"data_batch_{i}" for i in range(1, 6)] if split == "train" else ["test_batch"]
+    binary = [folder / "cifar-10-batches-bin" / f"{name}.bin" for name in names]
+    python = [folder / "cifar-10-batches-py" / name for name in names]
+    if any(path.exists() for path in binary):
+        return _cifar10_binary(binary)
+    if python[0].parent.is_dir():
+        return _cifar10_python(python)
+    return _cifar10_binary(binary) if binary[0].parent.is_dir() else None
+
+
+def _cifar10_python(files: Sequence[Path]) -> Source:
+    """The python version: pickles, which are never loaded but taken apart."""
     rows, labels = [], []
-    for name in names:
-        path = folder / name
+    for path in files:
         try:
             found = inert(io.BytesIO(read_bytes(path, LARGEST_BATCH)))
             batch, own = uint8_array(found["data"]), list(found["labels"])
@@ -63,26 +64,21 @@ def _cifar10_python(folder: Path, split: Split) -> Source:
         rows.append(batch)
         labels += own
     images = np.ascontiguousarray(np.concatenate(rows).reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1))
-    return array_source("cifar10", f"cifar10 {printable(folder)}", images, labels, CIFAR10_CLASSES)
+    return array_source("cifar10", f"cifar10 {printable(files[0].parent)}", images, labels, CIFAR10_CLASSES)
 
 
-def _cifar10_binary(folder: Path, split: Split) -> Source:
-    pattern = "data_batch_*.bin" if split == "train" else "test_batch.bin"
-    files = sorted(folder.glob(pattern))[:MOST_BATCHES]
-    if not files:
-        raise InputError(f"{printable(folder)} has no {pattern}")
+def _cifar10_binary(files: Sequence[Path]) -> Source:
     batches = []
     for path in files:
         batch = np.frombuffer(read_bytes(path, LARGEST_BATCH), np.uint8)
         if batch.size == 0 or batch.size % 3073:
             raise InputError(f"{printable(path)} is damaged: {batch.size} bytes are no records of 3073")
-        batches.append(batch.reshape(-1, 3073))
-    records = np.concatenate(batches)  # a label, then the red, the green and the blue plane
-    labels = records[:, 0]
-    if labels.max() > 9:
-        raise InputError(f"{printable(folder)} is damaged: label {labels.max()} is not one of 0 to 9")
+        batches.append(batch.reshape(-1, 3073))  # a label, then the red, the green and the blue plane
+        if (label := batches[-1][:, 0].max()) > 9:
+            raise InputError(f"{printable(path)} is damaged: label {label} is not one of 0 to 9")
+    records = np.concatenate(batches)
     images = np.ascontiguousarray(records[:, 1:].reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1))
-    return array_source("cifar10", f"cifar10 {printable(folder)}", images, labels, CIFAR10_CLASSES)
+    return array_source("cifar10", f"cifar10 {printable(files[0].parent)}", images, records[:, 0], CIFAR10_CLASSES)
 
 
 def find_svhn(folder: Path, split: Split) -> Source | None:
@@ -90,20 +86,30 @@ def find_svhn(folder: Path, split: Split) -> Source | None:
     path = folder / f"{split}_32x32.mat"
     if not path.is_file():
         return None
-    try:
-        from scipy.io import loadmat
-    except ImportError as error:
-        raise InputError("reading SVHN needs scipy: pip install 'dcgan[svhn]'") from error
+    loadmat = svhn_reader()
     _check_mat(path)
     try:
         content = loadmat(path, variable_names=["X", "y"])
         images = np.ascontiguousarray(content["X"].transpose(3, 0, 1, 2))
-        labels = content["y"].reshape(-1).astype(np.int64) % 10  # the file calls the digit 0 "10"
+        labels = content["y"].reshape(-1).astype(np.int64)
     except Exception as error:  # scipy raises many kinds for a damaged file, MemoryError for lengths that lie
         raise InputError(f"{printable(path)} is not SVHN's 32×32 format, or damaged: {error}") from error
     if images.dtype != np.uint8 or images.shape != (len(labels), 32, 32, 3):
         raise InputError(f"{printable(path)} holds {images.dtype} {images.shape} with {len(labels)} labels")
+    if not 0 <= labels.min() <= labels.max() <= 10:
+        wrong = labels[(labels < 0) | (labels > 10)][0]
+        raise InputError(f"{printable(path)} is damaged: label {wrong} is not one of 0 to 10")
+    labels %= 10  # the file calls the digit 0 "10"
     return array_source("svhn", f"svhn {printable(path)}", images, labels, DIGIT_CLASSES)
+
+
+def svhn_reader() -> Callable[..., dict[str, Any]]:
+    """scipy's reader of MATLAB's files; InputError if it is not installed."""
+    try:
+        from scipy.io import loadmat
+    except ImportError as error:
+        raise InputError("reading SVHN needs scipy: pip install 'dcgan[svhn]'") from error
+    return loadmat
 
 
 def _check_mat(path: Path) -> None:
