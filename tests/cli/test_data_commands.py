@@ -51,6 +51,8 @@ def test_dedup_says_what_it_leaves_where_it_is(album: Path, tmp_path: Path, caps
     ("arguments", "said"),
     [
         (["dedup", "ALBUM", "--agreement", "0.5"], "agreement: 0.5 is outside (0.8, 1]"),
+        (["dedup", "ALBUM", "--max-skipped", "-1"], "max_skipped: -1 is outside [0, 1]"),
+        (["dedup", "ALBUM", "--max-skipped", "nan"], "max_skipped: nan is outside [0, 1]"),
         (["dedup", "ALBUM", "--out", "ALBUM"], "exists already; name another --out"),
         (["dedup", "ALBUM", "--move-to", "ALBUM"], "exists already; name another --move-to"),
         (["dedup", "digits", "--move-to", "aside"], "only files of a folder can be moved"),

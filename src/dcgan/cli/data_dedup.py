@@ -10,7 +10,7 @@ from typing import Annotated
 import tyro
 
 from dcgan.cli import DONE, say
-from dcgan.cli.pictures import Data, DataRoot, MaxSkipped
+from dcgan.cli.pictures import Data, DataRoot, MaxSkipped, outside
 from dcgan.errors import InputError, printable
 from dcgan.files import require_new
 from dcgan.progress import Display
@@ -41,8 +41,11 @@ class DedupOptions:
 
 def run(arguments: Sequence[str]) -> int:
     options = tyro.cli(DedupOptions, prog="dcgan data dedup", args=arguments)
+    wrong = outside(("max_skipped", options.max_skipped, 0, 1))
     if not 0.8 < options.agreement <= 1:
-        raise InputError(f"agreement: {options.agreement:g} is outside (0.8, 1]")
+        wrong.append(f"agreement: {options.agreement:g} is outside (0.8, 1]")
+    if wrong:
+        raise InputError("\n".join(wrong))
     require_new(options.out, folders=False, option="--out")
     from dcgan.curation.dedup import duplicates
     from dcgan.curation.report import check_move, copies, move_aside, write_report

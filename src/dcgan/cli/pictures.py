@@ -14,7 +14,7 @@ DataRoot = Annotated[
     Path | None, tyro.conf.arg(metavar="FOLDER", help="Where known names are looked for; else $DCGAN_DATA.")
 ]
 MaxSkipped = Annotated[
-    float, tyro.conf.arg(metavar="X", help="Share of unreadable images above which DATA is refused.")
+    float, tyro.conf.arg(metavar="X", help="Share of unreadable images above which DATA is refused, in [0, 1].")
 ]
 
 
