@@ -138,6 +138,19 @@ def test_palette_and_colour_key_transparency():
     assert through(palette, (1, 2), 4, transparency=0)[0, :, 3].tolist() == [0, 255]
     keyed = through(Image.new("RGB", (2, 2), (1, 2, 3)), (2, 2), 3, transparency=(1, 2, 3))
     assert (keyed == 255).all()
+    deep = Image.fromarray(np.array([[1000, 1001, 65535]], np.uint16))
+    assert through(deep, (1, 3), 1, transparency=1000).ravel().tolist() == [255, 4, 255]
+    assert through(deep, (1, 3), 4, transparency=1000)[0, :, 3].tolist() == [0, 255, 255]
+
+
+def test_exif_after_the_pixels_of_a_png():
+    pixels, exif = noise(9, 6, 3), Image.Exif()
+    exif[ORIENTATION] = 6
+    content = encoded(Image.fromarray(pixels), exif=exif)
+    start = content.index(b"eXIf") - 4
+    end = start + 12 + int.from_bytes(content[start : start + 4], "big")
+    late = content[:start] + content[end:-12] + content[start:end] + content[-12:]
+    assert np.array_equal(decode(open_image(late), None, 3), np.rot90(pixels, -1))
 
 
 @pytest.mark.parametrize("format", ["JPEG", "PNG", "TIFF", "WEBP"])

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from dcgan.data.decode import BadImage, decode, upright_size
+from dcgan.data.decode import BadImage, decode
 from dcgan.data.pack import Progress, quiet_pillow
 from dcgan.data.source import Item, Source
 from dcgan.device import side_by_side
@@ -171,7 +171,7 @@ def _faces_of(item: Item, detector: Detector, cut: Cut) -> tuple[list[tuple[Box,
 
     try:
         with item.load() as image:
-            pixels = decode(image, upright_size(image), 3)
+            pixels = decode(image, None, 3)
     except BadImage as error:
         return [], 0, str(error)
     except OSError as error:

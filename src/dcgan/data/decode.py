@@ -109,36 +109,41 @@ def check_file_size(length: int) -> None:
 
 
 def upright_size(image: Image.Image) -> tuple[int, int]:
-    """(height, width) of a picture as it is meant to be seen, from its header alone."""
+    """(height, width) of a picture as it is meant to be seen, from its header alone.
+
+    A PNG may have its EXIF after the pixels: then, until they are loaded, as it lies.
+    """
     return (image.width, image.height) if _on_its_side(image) else (image.height, image.width)
 
 
-def decode(image: Image.Image, size: tuple[int, int], channels: int, resample: str = "lanczos") -> np.ndarray:
+def decode(image: Image.Image, size: tuple[int, int] | None, channels: int, resample: str = "lanczos") -> np.ndarray:
     """A picture as uint8 (height, width, channels): turned upright, cropped at the centre, resized.
 
     The crop takes the largest area with the aspect ratio of `size` (height, width); crop and antialiased
     resize are one step, and a picture that already has the size is not resampled at all. With 1 or 3
     `channels` transparent pictures are laid on white; 4 keeps straight alpha. Of an animation the first
-    frame counts. Raises `BadImage` when the pixels cannot be decoded, and `OSError` when the drive does not answer.
+    frame counts. `size` None is the upright picture's own. Raises `BadImage` when the pixels cannot be
+    decoded, and `OSError` when the drive does not answer.
     """
-    height, width = size
     try:
-        # libjpeg can decode at 1/2, 1/4 or 1/8. Twice the target is left for the filter below to average.
-        wanted = (2 * height, 2 * width) if _on_its_side(image) else (2 * width, 2 * height)
-        image.draft(None, wanted)
+        if size is not None:
+            # libjpeg can decode at 1/2, 1/4 or 1/8. Twice the target is left for the filter below to average.
+            height, width = size
+            image.draft(None, (2 * height, 2 * width) if _on_its_side(image) else (2 * width, 2 * height))
         with _one_large_at_a_time if image.width * image.height > LARGE_PIXELS else contextlib.nullcontext():
             image.load()
             if _orientation(image) != 1:
                 ImageOps.exif_transpose(image, in_place=True)
             image = _in_mode(image, _MODES[channels])
-            image = ImageOps.fit(image, (width, height), method=RESAMPLING[resample])
+            if size is not None:
+                image = ImageOps.fit(image, (width, height), method=RESAMPLING[resample])
     except BadImage:
         raise
     except Exception as error:  # decoders raise SyntaxError, struct.error, IndexError, …
         if isinstance(error, OSError) and is_fleeting(error):
             raise
         raise BadImage(_reason(error)) from None
-    return np.asarray(image).reshape(height, width, channels)
+    return np.asarray(image).reshape(image.height, image.width, channels)
 
 
 def _orientation(image: Image.Image) -> int:
@@ -167,7 +172,10 @@ def _in_mode(image: Image.Image, mode: str) -> Image.Image:
 
 
 def _eight_bits(image: Image.Image) -> Image.Image:
-    """16-bit grey (0…65535) or float grey (0…1) → "L", rounded; Pillow's own conversion clips at 255."""
+    """16-bit grey (0…65535) or float grey (0…1) → "L", rounded; Pillow's own conversion clips at 255.
+
+    "LA" where a PNG names a value that is transparent.
+    """
     values = np.asarray(image)
     low, high = values.min(), values.max()
     if image.mode == "F":
@@ -178,7 +186,9 @@ def _eight_bits(image: Image.Image) -> Image.Image:
         if low < 0 or high > 65535:
             raise BadImage(f"integer pixels outside 0 to 65535: {low} to {high}")
         grey = (values.astype(np.uint32) + 128) // 257
-    return Image.fromarray(grey.astype(np.uint8))
+    grey = Image.fromarray(grey.astype(np.uint8))
+    key = image.info.get("transparency")
+    return grey if key is None else Image.merge("LA", (grey, Image.fromarray((values != key).astype(np.uint8) * 255)))
 
 
 def _is_deep(image: Image.Image) -> bool:
