@@ -36,6 +36,7 @@ def test_brackets_in_the_name_of_a_folder_that_exists(tmp_path: Path) -> None:
     (tmp_path / "[old]").mkdir()
     (tmp_path / "[old]" / "x-0.tar").write_bytes(b"")
     assert expand(f"{tmp_path}/[old]/x-{{0..0}}.tar") == (f"{tmp_path}/[old]/x-0.tar",)
+    assert expand(f"{tmp_path}/[old]/*.tar") == (f"{tmp_path}/[old]/x-0.tar",)
 
 
 @pytest.mark.parametrize(
@@ -47,6 +48,7 @@ def test_brackets_in_the_name_of_a_folder_that_exists(tmp_path: Path) -> None:
         ("http://[::1/x.tar", "is no URL"),
         ("https:///x.tar", "is no URL"),
         ("http://a..b/x-{0..3}.tar", "is no URL"),
+        ("http://host:abc/x.tar", "is no URL .*abc"),
         ("~nosuchuser/*.tar", "matches no file|there is no"),
         ("x" * 5000 + "*.tar", "there is no|matches no file"),
         ("https://host/{0..999999999999}", "no range of up to"),

@@ -34,16 +34,18 @@ def expand(pattern: str) -> tuple[str, ...]:
         if pattern.split(":")[0].lower() not in ("http", "https"):
             raise InputError(f"{printable(pattern)}: shards are read from files and by http:// and https:// only")
         try:
-            hosts = [(urlsplit(url).hostname or "").encode("idna") for url in urls]
+            hosts = [((parts.hostname or "").encode("idna"), parts.port) for parts in map(urlsplit, urls)]
         except ValueError as error:
             raise InputError(f"{printable(pattern)}: is no URL ({error})") from error
-        if not all(hosts):
+        if not all(host for host, _ in hosts):
             raise InputError(f"{printable(pattern)}: is no URL (it names no host)")
         return tuple(urls)
     found: list[str] = []
     for path in _unbraced(os.path.expanduser(pattern)):
         globbed = any(c in path for c in "*?[") and not os.path.exists(path)
-        matches = sorted(glob.glob(path)) if globbed else [path]
+        folder, name = os.path.split(path)
+        literal = os.path.join(glob.escape(folder), name) if os.path.isdir(folder) else path
+        matches = sorted(glob.glob(literal)) if globbed else [path]
         found += [match for match in matches if os.path.isfile(match)]
         if not matches or not os.path.exists(matches[0]):
             raise InputError(f"{printable(pattern)}: there is no {printable(path)}")
