@@ -44,16 +44,25 @@ def test_it_is_linear_svc(n: int, dimensions: int, classes: int, c: float) -> No
     assert found.gradient <= 1e-6
 
 
+def objective(features: torch.Tensor, labels: torch.Tensor, c: float, w: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+    """Of each class (K,), as it is written."""
+    y = 2 * torch.nn.functional.one_hot(labels) - 1
+    slack = (1 - y * (features @ w + b)).clamp_min(0)
+    return (w.square().sum(0) + b.square()) / 2 + c * slack.square().sum(0)
+
+
+def steepness(features: torch.Tensor, labels: torch.Tensor, c: float, w: torch.Tensor, b: torch.Tensor) -> float:
+    """Norm of the gradient by automatic differentiation, as a share of √(2 objective); the largest of the classes."""
+    value = objective(features, labels, c, w, b)
+    gw, gb = torch.autograd.grad(value.sum(), (w, b))
+    return ((gw.square().sum(0) + gb.square()).sqrt() / (2 * value).sqrt()).max().item()
+
+
 def test_gradient_is_what_it_says(way: str) -> None:
-    """By automatic differentiation of the objective as it is written."""
     features, labels = problem(120, 10, 3)
     found = fit(features, labels, 3, 0.05, tolerance=1e-2)
     w, b = found.weights.double().requires_grad_(), found.bias.double().requires_grad_()
-    y = 2 * torch.nn.functional.one_hot(labels, 3) - 1
-    slack = (1 - y * (features @ w + b)).clamp_min(0)
-    objective = (w.square().sum(0) + b.square()) / 2 + 0.05 * slack.square().sum(0)
-    gw, gb = torch.autograd.grad(objective.sum(), (w, b))
-    relative = ((gw.square().sum(0) + gb.square()).sqrt() / (2 * objective).sqrt()).max().item()
+    relative = steepness(features, labels, 0.05, w, b)
     if way == "by features":
         assert relative == pytest.approx(found.gradient, rel=1e-3)
         assert relative <= 1e-2
@@ -126,6 +135,41 @@ def test_cross_validation_is_one_fit_a_fold() -> None:
     found = cross_validated(features, labels, 3, cs, folds, tolerance=1e-5)
     assert [round(error * 90) for error in found] == wrong
     assert found[0] != found[1]
+
+
+@pytest.mark.parametrize("ratio", [300.0, 1e3, 1e4])
+@pytest.mark.parametrize(("n", "dimensions"), [(82, 55), (134, 95), (263, 28), (192, 233)])
+def test_a_large_c_from_nothing_ends_at_the_minimum(n: int, dimensions: int, ratio: float) -> None:
+    """Where whole Newton steps go too far: no gradient is left, and scikit-learn finds nothing lower."""
+    rng = np.random.default_rng(7)
+    features = torch.from_numpy(rng.normal(size=(n, dimensions)))
+    labels = torch.from_numpy(np.concatenate([np.arange(4), rng.integers(0, 4, n - 4)]))
+    c = ratio / features.square().sum(1).mean().item()
+    found = fit(features, labels, 4, c)
+    w, b = found.weights.requires_grad_(), found.bias.requires_grad_()
+    assert steepness(features, labels, c, w, b) < 1e-6
+    if ratio == 300:
+        one = sklearn_svm.LinearSVC(C=c, dual=False, tol=1e-6, max_iter=10**5).fit(features.numpy(), labels.numpy())
+        theirs = objective(features, labels, c, torch.from_numpy(one.coef_.T), torch.from_numpy(one.intercept_))
+        least = objective(features, labels, c, w, b)
+        torch.testing.assert_close(least, theirs, rtol=1e-5, atol=0)
+        assert (least <= theirs).all()
+
+
+def test_a_c_that_rounding_cannot_bear(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(0)
+    features = torch.from_numpy(np.abs(rng.normal(size=(800, 100)))).half()
+    labels = torch.from_numpy(np.concatenate([np.arange(2), rng.integers(0, 2, 798)]))
+    assert fit(features, labels, 2, 1e3).gradient < 1e-4
+    for c in (1e7, 1e16):  # what is found is no minimum; the system is not solvable
+        with pytest.raises(InputError, match=f"c: {c:g} is too large".replace("+", r"\+")):
+            fit(features, labels, 2, c)
+    with pytest.raises(InputError, match=r"c: 1e\+16 is too large"):
+        cross_validated(features, labels, 2, [1.0, 1e16], torch.arange(800) % 2)
+    monkeypatch.setattr(svm, "FEW", 0)
+    monkeypatch.setattr("dcgan.features.primal.MOST_STEPS", 1)
+    with pytest.raises(InputError, match=r"c: 0\.1 is too large"):
+        fit(features, labels, 2, 0.1)
 
 
 def test_it_is_exact_even_when_images_repeat() -> None:

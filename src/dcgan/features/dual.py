@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import torch
 
+from dcgan.features.primal import lowest, too_large
+
 MOST_STEPS = 100
 
 
@@ -16,33 +18,47 @@ def products(features: torch.Tensor) -> torch.Tensor:
     """K of features (N, F) of any float type and the feature that is always 1: float64 (N, N)."""
     number = len(features)
     gram = torch.ones(number, number, dtype=torch.float64, device=features.device)  # of the constant feature
-    dtype = torch.float64 if features.dtype == torch.float64 else torch.float32
-    for columns in features.split(1024, 1):  # short sums in float32, their sum in float64
-        some = columns.to(dtype)
+    for columns in features.split(1024, 1):
+        some = columns.double()
         gram += some @ some.T
     return gram
 
 
-def solve_all(gram: torch.Tensor, targets: torch.Tensor, c: float, start: torch.Tensor | None = None) -> torch.Tensor:
-    """β (N, K) for targets ±1 (N, K), each column a problem; quick from a start near it."""
+def solve_all(
+    gram: torch.Tensor, targets: torch.Tensor, c: float, tolerance: float, start: torch.Tensor | None = None
+) -> tuple[torch.Tensor, float]:
+    """β (N, K) for targets ±1 (N, K), each column a problem, and its `gradient`; quick from a start near it.
+
+    Raises InputError for a C so large that rounding leaves the gradient above the tolerance.
+    """
     if start is None:  # as if all were short of their margin: one system for all classes
         start = _best(gram.clone(), targets, c)
     pairs = zip(targets.T.contiguous(), start.T.contiguous(), strict=True)
-    return torch.stack([solve(gram, y, c, beta) for y, beta in pairs], 1)
+    beta = torch.stack([solve(gram, y, c, beta) for y, beta in pairs], 1)
+    left = gradient(gram, targets, c, beta)
+    if not left <= tolerance:
+        raise too_large(c)
+    return beta, left
 
 
 def solve(gram: torch.Tensor, y: torch.Tensor, c: float, beta: torch.Tensor) -> torch.Tensor:
-    """β (N,) for one column of targets, from another β; ends when the images short of their margin stay the same."""
+    """β (N,) for one column of targets, from another β; the minimum is where those solved for are short of a margin.
+
+    After MOST_STEPS it may be none: `gradient` tells.
+    """
     scores = gram @ beta
-    before: torch.Tensor | None = None
     for _ in range(MOST_STEPS):
-        active = (y * scores < 1).nonzero().squeeze(1)
-        if before is not None and torch.equal(active, before):
-            break
+        short = 1 - y * scores
+        active = (short > 0).nonzero().squeeze(1)
         full = torch.zeros_like(y)
         full[active] = _best(gram[active][:, active], y[active, None], c).squeeze(1)
-        beta, scores = _towards(gram, y, c, beta, scores, full)
-        before = active
+        change = gram @ full - scores
+        if torch.equal(y * (scores + change) < 1, short > 0):
+            return full
+        d = full - beta
+        along, across = (beta @ change)[None], (d @ change)[None]
+        length = lowest(along, across, short[:, None], (y * change)[:, None], c)
+        beta, scores = beta + length * d, scores + length * change
     return beta
 
 
@@ -58,23 +74,7 @@ def gradient(gram: torch.Tensor, targets: torch.Tensor, c: float, beta: torch.Te
 def _best(gram: torch.Tensor, targets: torch.Tensor, c: float) -> torch.Tensor:
     """The β of images that are all short of their margin; `gram` is changed."""
     gram.diagonal().add_(0.5 / c)
-    return torch.cholesky_solve(targets, torch.linalg.cholesky(gram))
-
-
-def _towards(
-    gram: torch.Tensor, y: torch.Tensor, c: float, beta: torch.Tensor, scores: torch.Tensor, full: torch.Tensor
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """From beta to `full`, or as often half as far as it takes for the objective to fall; and the scores K β there."""
-    d = full - beta
-    change = gram @ d
-    slope = beta @ change - 2 * c * (y * change * (1 - y * scores).clamp_min(0)).sum()
-    objective, length = _objective(y, c, beta, scores), 1.0
-    while length > 1e-8 and (
-        _objective(y, c, beta + length * d, scores + length * change) > objective + 1e-4 * length * slope
-    ):
-        length /= 2
-    return beta + length * d, scores + length * change
-
-
-def _objective(y: torch.Tensor, c: float, beta: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
-    return (beta @ scores) / 2 + c * (1 - y * scores).clamp_min(0).square().sum()
+    try:
+        return torch.cholesky_solve(targets, torch.linalg.cholesky(gram))
+    except torch.linalg.LinAlgError as error:
+        raise too_large(c) from error

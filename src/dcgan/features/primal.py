@@ -88,6 +88,11 @@ def short_of(targets: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
     return targets.square() - targets * scores
 
 
+def too_large(c: float) -> InputError:
+    """What to raise where rounding hides the minimum."""
+    return InputError(f"c: {c:g} is too large for these features, the minimum is lost in rounding; name smaller ones")
+
+
 def solve(
     rows: Rows, targets: torch.Tensor, c: float, tolerance: float, start: torch.Tensor | None = None
 ) -> tuple[torch.Tensor, torch.Tensor]:
@@ -95,6 +100,7 @@ def solve(
 
     targets: (N, K) of 1, -1 or 0. tolerance: of the gradient's norm as a share of √(2 objective); half the norm
     squared is the duality gap, so that 1e-3 is within a millionth of the least objective. Columns that are done wait.
+    Raises InputError for features that are not finite, and for a C so large that rounding keeps the gradient above it.
     """
     dimensions, columns = rows.features.shape[1] + 1, targets.shape[1]
     choice = Choice.of(rows.features, targets.any(1).nonzero().squeeze(1), rows.dtype)
@@ -106,12 +112,19 @@ def solve(
         if not relative.isfinite().all():
             raise InputError("features: some are not finite numbers")
         left = (relative > tolerance).nonzero().squeeze(1)
-        if not len(left) or step == MOST_STEPS:
+        if not len(left):
             break
+        if step == MOST_STEPS:
+            raise too_large(c)
         short = short_of(targets[:, left], scores[:, left])
-        d = _direction(rows, gradient[:, left], (short > 0).to(w.dtype), c, relative[left].clamp_max(FORCING), choice)
+        forcing = relative[left].clamp_max(FORCING)
+        try:
+            d = _direction(rows, gradient[:, left], (short > 0).to(w.dtype), c, forcing, choice)
+        except torch.linalg.LinAlgError as error:
+            raise too_large(c) from error
         change = rows.scores(d)
-        length = _length(w[:, left], d, short, targets[:, left] * change, c)
+        along, across = (w[:, left] * d).sum(0), d.square().sum(0)
+        length = lowest(along, across, short, targets[:, left] * change, c)
         w[:, left] += length * d
         scores[:, left] += length * change
     return w, relative
@@ -152,13 +165,14 @@ def _direction(
     return d
 
 
-def _length(w: torch.Tensor, d: torch.Tensor, short: torch.Tensor, change: torch.Tensor, c: float) -> torch.Tensor:
-    """The t in (0, 1] at which the objective is lowest on w + t d (K,); short and change (N, K): 1 - y f, and y x·d.
+def lowest(
+    along: torch.Tensor, across: torch.Tensor, short: torch.Tensor, change: torch.Tensor, c: float
+) -> torch.Tensor:
+    """The t in (0, 1] at which the objective is lowest on w + t d (K,), by w·d and d·d (K,), 1 - y f and y x·d (N, K).
 
     Its derivative is piecewise linear and rises: Newton's method on it, kept between bounds that it moves. Beyond 1
     the objective may still fall, but there nearly all rows are past their margins and the next step knows of none.
     """
-    along, across = (w * d).sum(0), d.square().sum(0)
     first = along - 2 * c * (change * short.clamp_min(0)).sum(0)
     t, low, high = torch.ones_like(along), torch.zeros_like(along), torch.ones_like(along)
     for _ in range(40):

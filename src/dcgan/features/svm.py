@@ -20,7 +20,7 @@ from dcgan.features import dual, primal
 from dcgan.features.primal import Progress, block_rows
 
 TOLERANCE = 1e-3
-"""Where `primal.solve` stops."""
+"""Of the gradient: where `primal.solve` stops."""
 FEW, FEW_OF_MANY = 1500, 6000
 """Images up to which the products among them are used, in any case and with as many features or more: 0.3 GB."""
 BEGINNING = 1000
@@ -66,7 +66,8 @@ def fit(
     """The SVM of features (N, F), of any float type, and labels int64 (N,) in [0, classes).
 
     start: one to begin from, which is quick if its C is near and most of its images are among these.
-    Raises InputError for a C that is not positive, and a class without images.
+    tolerance: of the gradient of what is found. Raises InputError for a C that is not positive, or too large for it to
+    be reached, and a class without images.
     """
     return next(fit_path(features, labels, classes, [c], tolerance=tolerance, start=start, progress=progress))
 
@@ -95,9 +96,9 @@ def fit_path(
         targets = _targets(used, classes, gram.dtype)
         beta: torch.Tensor | None = None
         for c in cs:
-            beta = dual.solve_all(gram, targets, c, beta)
+            beta, left = dual.solve_all(gram, targets, c, tolerance, beta)
             weights, bias = _combined(features, beta)
-            yield LinearSVM(weights, bias, c, dual.gradient(gram, targets, c, beta), 0.0)
+            yield LinearSVM(weights, bias, c, left, 0.0)
         return
     dtype = torch.float64 if features.numel() <= SMALL or features.dtype == torch.float64 else torch.float32
     rows = primal.Rows(features, dtype, progress)
@@ -142,7 +143,7 @@ def cross_validated(
         inside, across = gram[kept][:, kept], gram[out][:, kept]
         targets, beta = _targets(labels[kept], classes, gram.dtype), None
         for i, c in enumerate(cs):
-            beta = dual.solve_all(inside, targets, c, beta)
+            beta, _ = dual.solve_all(inside, targets, c, tolerance, beta)
             wrong[i] += int(((across @ beta).argmax(1) != labels[out]).sum())
     return [count / len(labels) for count in wrong]
 
@@ -178,11 +179,11 @@ def _targets(labels: torch.Tensor, classes: int, dtype: torch.dtype) -> torch.Te
 def _combined(features: torch.Tensor, beta: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """The weights (F, K) and biases (K,) that are the images' combinations β (N, K)."""
     dtype = torch.float64 if features.dtype == torch.float64 else torch.float32
-    weights = torch.zeros(features.shape[1], beta.shape[1], dtype=dtype, device=features.device)
+    weights = torch.zeros(features.shape[1], beta.shape[1], dtype=torch.float64, device=features.device)
     size = block_rows(features)
-    for some, share in zip(features.split(size), beta.to(dtype).split(size), strict=True):
-        weights.addmm_(some.to(dtype).T, share)
-    return weights, beta.sum(0).to(dtype)
+    for some, share in zip(features.split(size), beta.split(size), strict=True):
+        weights.addmm_(some.double().T, share)
+    return weights.to(dtype), beta.sum(0).to(dtype)
 
 
 def _check(features: torch.Tensor, labels: torch.Tensor, classes: int, cs: Sequence[float], used: torch.Tensor) -> None:
