@@ -19,6 +19,7 @@ from dcgan.cli import main
 from dcgan.data.pack import Pack
 from dcgan.evaluation.classifier import TrainedClassifier
 from dcgan.latent import attributes
+from dcgan.latent import project as projecting
 from dcgan.latent.saved import read_direction
 from dcgan.latents import latents
 from dcgan.pretrained import Discriminator, Generator, ModelInfo
@@ -178,10 +179,14 @@ def test_project_and_arithmetic_on_what_it_found(run: Path, tmp_path: Path, caps
         ("project", "--out x.png", "no picture named"),
         ("project", "none.png --out x.png --json x.png", "x.png: is named twice"),
         ("project", "none.png --out x.png --class bright", "trained without classes"),
+        ("project", "PICTURE --out x.png --rate inf", "at rate inf, features 0: wants"),
+        ("project", "PICTURE --out x.png --features inf", "at rate 0.2, features inf: wants"),
+        ("project", "PICTURE --out x.png --features nan", "at rate 0.2, features nan: wants"),
     ],
 )
 def test_wrong_input(
     run: Path,
+    photos: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
@@ -190,7 +195,8 @@ def test_wrong_input(
     said: str,
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    assert command(name, run, *options.split()) == 2
+    picture = str(next((photos / "dark").iterdir()))
+    assert command(name, run, *(picture if word == "PICTURE" else word for word in options.split())) == 2
     printed = capsys.readouterr()
     assert said in printed.err + printed.out
     assert list(tmp_path.iterdir()) == []
@@ -215,6 +221,40 @@ def test_a_picture_that_cannot_be_written_is_said(
     assert command(name, run, *rest, "--out", "x.png", *kept) == 2
     assert "x.png: cannot be written (No space left on device)" in capsys.readouterr().err
     assert {path.name for path in tmp_path.iterdir()} == {"0.png", *kept[1:]}
+
+
+@pytest.mark.parametrize(("trouble", "code"), [(KeyboardInterrupt(), 130), (RuntimeError("out of memory"), 1)])
+@pytest.mark.parametrize("done", [0, 2])
+def test_what_was_found_before_trouble_is_written(
+    run: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    trouble: BaseException,
+    code: int,
+    done: int,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    names = [f"{i}.png" for i in range(4)]
+    for name in names:
+        Image.new("RGB", (16, 16)).save(name)
+    real, asked = projecting.project, []
+
+    def project(*arguments: Any, **options: Any) -> projecting.Projection:
+        asked.append(arguments)
+        if len(asked) > done:
+            raise trouble
+        return real(*arguments, **options)
+
+    monkeypatch.setattr(projecting, "project", project)
+    options = "--steps 1 --restarts 1 --out x.png --json x.json"
+    assert command("project", run, *names, *options.split()) == code
+    if not done:
+        assert sorted(path.name for path in tmp_path.iterdir()) == names
+        return
+    assert [image["file"] for image in json.loads(Path("x.json").read_text())["images"]] == names[:2]
+    assert pixels(Path("x.png")).shape == (2 * 18 + 2, 2 * 18 + 2, 3)
+    assert "2 of 4 pictures are done; name other files for 2.png and those after it" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("words", ["arithmetic --a 1 --b 2 --c 3", "turn --from 1 --to 2", "project 0.png"])

@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
 from dcgan.cli import DONE, say
 from dcgan.errors import InputError, printable
 from dcgan.files import require_new, writing
+
+if TYPE_CHECKING:
+    from dcgan.latent.project import Projection
 
 
 @dataclass(frozen=True)
@@ -49,11 +52,8 @@ def run(arguments: Sequence[str]) -> int:
         raise InputError(f"{options.out}: wants a name that ends in .png")
     if not options.images:
         raise InputError("no picture named")
-    import numpy as np
-
-    from dcgan.images import grid, save_png
     from dcgan.latent.project import project, read_picture
-    from dcgan.latent.saved import PROJECTION, generator_digest, write_json
+    from dcgan.latent.saved import generator_digest
     from dcgan.pretrained import Discriminator, Generator
     from dcgan.progress import Display
     from dcgan.run import Run
@@ -64,37 +64,51 @@ def run(arguments: Sequence[str]) -> int:
     discriminator = Discriminator.from_pretrained(options.run, options.device) if options.features else None
     resample = Run.open(options.run).config.data.resample if (options.run / "config.yaml").is_file() else "lanczos"
     pictures = [read_picture(path, generator.info.network, resample) for path in options.images]
-    found = []
-    with Display() as display:
-        if generator.info.network.norm_stats == "batch":
-            display.say("batch norm: with the statistics of the first 64 samples of seed 0")
-        for path, picture in zip(options.images, pictures, strict=True):
-            one = project(
-                generator,
-                picture,
-                label=label,
-                discriminator=discriminator,
-                features=options.features,
-                restarts=options.restarts,
-                steps=options.steps,
-                rate=options.rate,
-                seed=options.seed,
-                progress=display.counter(f"{printable(path.name)}:", "steps"),
-            )
-            display.say(
-                f"{printable(path)}: mean squared error {one.errors[0]:.5f} "
-                f"(restarts up to {one.errors[-1]:.5f}; the nearest of 1,000 samples: {one.baseline:.5f})"
-            )
-            found.append(one)
+    found: list[Projection] = []
+    try:
+        with Display() as display:
+            if generator.info.network.norm_stats == "batch":
+                display.say("batch norm: with the statistics of the first 64 samples of seed 0")
+            for path, picture in zip(options.images, pictures, strict=True):
+                one = project(
+                    generator,
+                    picture,
+                    label=label,
+                    discriminator=discriminator,
+                    features=options.features,
+                    restarts=options.restarts,
+                    steps=options.steps,
+                    rate=options.rate,
+                    seed=options.seed,
+                    progress=display.counter(f"{printable(path.name)}:", "steps"),
+                )
+                found.append(one)
+                display.say(
+                    f"{printable(path)}: mean squared error {one.errors[0]:.5f} "
+                    f"(restarts up to {one.errors[-1]:.5f}; the nearest of 1,000 samples: {one.baseline:.5f})"
+                )
+    finally:  # each took its time: also if the next one fails or is interrupted
+        if found:
+            _write(options, generator_digest(generator), found)
+    return DONE
+
+
+def _write(options: ProjectOptions, generator: str, found: Sequence[Projection]) -> None:
+    """What was found for the first of the pictures, or for all; generator: its digest."""
+    import numpy as np
+
+    from dcgan.images import grid, save_png
+    from dcgan.latent.saved import PROJECTION, write_json
+
+    done, left = options.images[: len(found)], options.images[len(found) :]
     if options.json:
-        record = {
-            "format": PROJECTION,
-            "generator": generator_digest(generator),
-            "images": [one.record(str(path)) for path, one in zip(options.images, found, strict=True)],
-        }
-        write_json(options.json, record)
+        images = [one.record(str(path)) for path, one in zip(done, found, strict=True)]
+        write_json(options.json, {"format": PROJECTION, "generator": generator, "images": images})
     rows = np.concatenate([np.concatenate([one.target[None], one.images]) for one in found])
     with writing(options.out):
         save_png(options.out, grid(rows, options.restarts + 1))
     say(f"{options.out}: the picture, what was found, and the other restarts")
-    return DONE
+    if left:
+        say(
+            f"{len(done)} of {len(options.images)} pictures are done; name other files for {left[0]} and those after it"
+        )

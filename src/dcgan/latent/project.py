@@ -96,10 +96,10 @@ def project(
     batch do it with the statistics of the first block of seed 0, as `Generator.draw` does, so that no restart changes
     another. The same seed finds the same z. Raises InputError for wrong values.
     """
-    if restarts < 1 or restarts > CANDIDATES or steps < 0 or not rate > 0 or not features >= 0:
+    if restarts < 1 or restarts > CANDIDATES or steps < 0 or not 0 < rate < math.inf or not 0 <= features < math.inf:
         raise InputError(
             f"{restarts} restarts of {steps} steps at rate {rate:g}, features {features:g}: wants 1 to {CANDIDATES:,}, "
-            "0 or more, above 0, and 0 or more"
+            "0 or more, above 0, and 0 or more, all of them finite"
         )
     check_seed(seed)
     config = generator.info.network
