@@ -11,6 +11,7 @@ from PIL import Image
 import dcgan
 from dcgan.cli import main
 from dcgan.cli.features_probe import table
+from dcgan.features import probe as probing
 from dcgan.features.protocol import Probe, Row
 
 
@@ -40,11 +41,34 @@ def test_probe_prints_and_writes(run: Path, tmp_path: Path, capsys: pytest.Captu
     printed = capsys.readouterr().out
     written = json.loads(file.read_text())
     assert [row["features"] for row in written["rows"]] == ["D", "random D", "pixels"]
+    assert written["complete"] is True
     assert (
         f"\nD                   192 {written['rows'][0]['chosen'][0]:>9.2g} {written['rows'][0]['error']:>8.2%}"
         in printed
     )
     assert "10 labels, 2 draws; C by 8 validation images; seed 0" in printed
+
+
+def test_an_interrupted_probe_leaves_the_rows_that_are_done(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "probe.json"
+    real, met = probing.judged, list[str]()
+
+    def judged(job: Any, name: str, *rest: Any) -> Row:
+        met.append(name)
+        if name == "pixels":
+            raise KeyboardInterrupt
+        return real(job, name, *rest)
+
+    monkeypatch.setattr(probing, "judged", judged)
+    options = f"--test {run.parent / 'test'} --labels 10 --draws 2 --c 1e-3 --json {file}"
+    assert main(["features", "probe", str(run), *options.split()]) == 130
+    written = json.loads(file.read_text())
+    assert met == ["D", "random D", "pixels"]
+    assert [row["features"] for row in written["rows"]] == met[:2]
+    assert written["complete"] is False
+    assert written["protocol"]["draws"] == 2
 
 
 def test_extract_writes(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -58,7 +82,8 @@ def test_extract_writes(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture
 @pytest.mark.parametrize(
     ("command", "said"),
     [
-        ("probe RUN --labels some", "neither a whole number nor all"),
+        ("probe RUN --labels some", "labels: 'some' is neither all nor a whole number"),
+        pytest.param(f"probe RUN --labels {'9' * 5000}", "of at most 20 digits", id="probe 5,000 digits"),
         ("probe RUN --c 1e-3,x", "not a list of numbers"),
         ("probe RUN --json OLD", "exists already"),
         ("probe RUN --json nowhere/f.json", "there is no folder"),

@@ -12,10 +12,14 @@ import tyro
 
 from dcgan.cli import DONE, say
 from dcgan.errors import InputError, printable
-from dcgan.files import require_new
+from dcgan.files import require_new, write_atomically, writing
+from dcgan.values import brief
 
 if TYPE_CHECKING:
     from dcgan.features.protocol import Probe
+
+DIGITS = 20
+"""Of the number of labels."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +70,9 @@ class ProbeOptions:
         Literal["auto", "fp32", "bf16"], tyro.conf.arg(help="Of the convolutions; auto: bf16 where it is fast.")
     ] = "auto"
     device: Annotated[Literal["auto", "cpu", "cuda", "mps"], tyro.conf.arg(help="Where to look.")] = "auto"
-    json: Annotated[Path | None, tyro.conf.arg(metavar="FILE", help="Write everything to this file.")] = None
+    json: Annotated[Path | None, tyro.conf.arg(metavar="FILE", help="Write everything to this file, row by row.")] = (
+        None
+    )
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -76,7 +82,11 @@ def run(arguments: Sequence[str]) -> int:
     require_new(options.json, option="--json")
     from dcgan.features.probe import probe
     from dcgan.features.protocol import Protocol
-    from dcgan.files import write_atomically
+
+    def keep(result: Probe) -> None:
+        if options.json:
+            with writing(options.json):
+                write_atomically(options.json, json.dumps(result.to_dict(), indent=2).encode())
 
     result = probe(
         options.run,
@@ -99,10 +109,10 @@ def run(arguments: Sequence[str]) -> int:
         recalibrate=options.recalibrate,
         precision=options.precision,
         device=options.device,
+        keep=keep,
     )
     say(table(result))
-    if options.json:
-        write_atomically(options.json, json.dumps(result.to_dict(), indent=2).encode())
+    keep(result)
     return DONE
 
 
@@ -135,8 +145,8 @@ def table(result: Probe) -> str:
 
 
 def _number(text: str) -> int:
-    if not text.isdecimal():
-        raise InputError(f"labels: {text!r} is neither a whole number nor all")
+    if not text.isdecimal() or len(text) > DIGITS:
+        raise InputError(f"labels: {brief(text)} is neither all nor a whole number of at most {DIGITS} digits")
     return int(text)
 
 

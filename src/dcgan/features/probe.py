@@ -45,6 +45,7 @@ def probe(
     recalibrate: bool = False,
     precision: str = "auto",
     device: str = "auto",
+    keep: Callable[[Probe], None] | None = None,
     quiet: bool = False,
 ) -> Probe:
     """A linear SVM's test error on D's features, on those of a random D, and on raw pixels.
@@ -52,6 +53,7 @@ def probe(
     run: a run directory or a discriminator.safetensors. data, test: labelled images, by default those of the training
     and their test split. supervised: also train networks of D's architecture on the labels alone. recalibrate: take
     the batch norms' statistics from the training images even if D has running ones (a random D always does).
+    keep: given what there is after every row, of which each may take many minutes; not `complete` yet.
     Raises InputError for wrong input, before anything slow if it can be known.
     """
     protocol = protocol or Protocol()
@@ -62,16 +64,22 @@ def probe(
     discriminator = Discriminator.from_pretrained(path, device)
     with display:
         job = prepare(discriminator.info.network, originals(path, data), test, protocol, display)
-        rows = []
+        facts, rows = _facts(job, discriminator, path, precision), list[Row]()
+
+        def done(row: Row) -> None:
+            rows.append(row)
+            if keep:
+                keep(Probe(tuple(rows), facts, complete=False))
+            display.say(f"{row.features}: {_percent(row)}")
+
         for name, how, features in sources(job, discriminator, recalibrate, precision):
             seen = mirrored(features) if protocol.mirror else features
             with full_float32():
-                rows.append(judged(job, name, how, seen, next(discriminator.parameters()).device))
-            display.say(f"{name}: {_percent(rows[-1])}")
+                row = judged(job, name, how, seen, next(discriminator.parameters()).device)
+            done(row)
         if supervised:
-            rows.append(judged_supervised(job, discriminator))
-            display.say(f"supervised: {_percent(rows[-1])}")
-    return Probe(tuple(rows), _facts(job, discriminator, path, precision))
+            done(judged_supervised(job, discriminator))
+    return Probe(tuple(rows), facts)
 
 
 def sources(

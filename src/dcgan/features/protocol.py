@@ -83,7 +83,10 @@ class Probe:
 
     rows: tuple[Row, ...]
     protocol: dict[str, Any]
+    complete: bool = True
+    """Whether these are all rows that were asked for."""
 
     def to_dict(self) -> dict[str, Any]:
         """As plain values, for JSON."""
-        return {"protocol": self.protocol, "rows": [dataclasses.asdict(row) for row in self.rows]}
+        rows = [dataclasses.asdict(row) for row in self.rows]
+        return {"complete": self.complete, "protocol": self.protocol, "rows": rows}
