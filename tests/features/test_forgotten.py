@@ -14,6 +14,7 @@ from dcgan.errors import InputError
 from dcgan.evaluation import classifier
 from dcgan.evaluation.classifier import load_classifier
 from dcgan.evaluation.fidelity import fid, statistics
+from dcgan.evaluation.neighbours import wilson
 from dcgan.evaluation.originals import originals
 from dcgan.features.boxes import Box, Boxes
 from dcgan.features.forget import Forgetting, Samples, without
@@ -35,8 +36,9 @@ def test_rates_and_their_intervals():
     assert rate.fall == pytest.approx(0.75)
     low, high = rate.interval  # Wilson's of 10 of 100
     assert (low, high) == (pytest.approx(0.0552, abs=1e-4), pytest.approx(0.1744, abs=1e-4))
+    assert (low, high) == wilson(10, 100)
     assert Rate("x", 0.0, 0.1, 100).fall == 0
-    assert Rate("x", 0.5, 0.0, 100).interval[0] == 0
+    assert Rate("x", 0.5, 0.0, 100).interval[0] == pytest.approx(0, abs=1e-15)
 
 
 def test_changes_inside_and_outside():
@@ -269,6 +271,23 @@ def test_unknown_classes_and_boxes_with_samples(small_run, tmp_path, monkeypatch
     Boxes(3, (Box(5, 2, 4, 6, 8),)).save(tmp_path / "boxes.json")
     with pytest.raises(InputError, match="their file says which samples"):
         forget_run(small_run, Thing(boxes=tmp_path / "boxes.json"), seed=3, quiet=True)
+    Boxes(2**63 - 1, (Box(5, 2, 4, 6, 8),)).save(tmp_path / "last.json")
+    with pytest.raises(InputError, match=r"seed: 9223372036854775807 is outside \[0, 2\^63 - 1\)"):
+        forget_run(small_run, Thing(boxes=tmp_path / "last.json"), quiet=True)
+
+
+@pytest.mark.parametrize(
+    ("count", "said"),
+    [
+        ({"samples": 100_001}, r"samples: 100,001 is outside \[1, 100,000\]"),
+        ({"shown": 2_001}, r"shown: 2,001 is outside \[1, 2,000\]"),
+        ({"measure": 100_001}, "measure: 100,001 samples are too many; at most 100,000"),
+    ],
+)
+def test_too_many_samples_are_refused_before_the_network_is_loaded(small_run, monkeypatch, count, said):
+    monkeypatch.setattr("dcgan.features.forget_run.Generator", None)
+    with pytest.raises(InputError, match=said):
+        forget_run(small_run, Thing(region="0,0,4,4"), quiet=True, **count)
 
 
 @pytest.mark.parametrize("option", ["--out", "--json", "--save-run"])

@@ -13,7 +13,7 @@ from dcgan.evaluation.classifier import load_classifier
 from dcgan.evaluation.originals import originals
 from dcgan.features.boxes import read_boxes
 from dcgan.features.forget import Forgetting, Masks, Samples, doubling, drawn, forget, to_dict, without
-from dcgan.features.forgotten import Forgotten, Judge, Look, forgotten, pixels, require_enough
+from dcgan.features.forgotten import MOST, Forgotten, Judge, Look, forgotten, pixels, require_enough
 from dcgan.features.masks import mask_named, parse_region
 from dcgan.images import grid
 from dcgan.pretrained import Generator
@@ -88,17 +88,19 @@ def forget_run(
 ) -> Forgot:
     """Learn where the thing is from samples of a seed, drop its maps, and show and measure that on the next seed's.
 
-    samples: how many, by default 150; with boxes the file says which. measure: on how many samples, if at all: the
-    share that still has the thing, by the mask and by the classifier of `thing.part`, and what became of the rest
-    (`forgotten`). shown: samples in the picture, the first of the next seed that have the thing, by the same judges.
-    data: what that classifier is trained on, by default the run's. Other options as of `forget`.
+    samples: how many, up to 100,000, by default 150; with boxes the file says which. measure: on how many samples, from
+    100 to 100,000, if at all: the share that still has the thing, by the mask and by the classifier of `thing.part`,
+    and what became of the rest (`forgotten`). shown: samples in the picture, up to 2,000: the first of the next seed
+    that have the thing, by the same judges. data: what that classifier is trained on, by default the run's. Other
+    options as of `forget`.
     Raises InputError for wrong input.
     """
     path, display = Path(model), Display(quiet=quiet)
     if sum(way is not None for way in (thing.boxes, thing.region, thing.mask)) != 1:
         raise InputError("say where the thing is by one of --boxes, --region and --mask")
-    if shown < 1:
-        raise InputError(f"shown: {shown} samples make no picture; at least 1")
+    for name, count, most in (("samples", samples, MOST), ("shown", shown, MOST // LOOKED_AT)):
+        if count is not None and not 1 <= count <= most:
+            raise InputError(f"{name}: {count:,} is outside [1, {most:,}]")
     if measure is not None:
         require_enough(measure)
     generator = Generator.from_pretrained(path, device)
@@ -172,19 +174,21 @@ def _where(
         if any(value is not None for value in (samples, seed, label, truncation)):
             raise InputError("boxes: their file says which samples; leave --samples, --seed, --class, --truncation out")
         boxes = read_boxes(thing.boxes, size)
-        return boxes.masks, Samples(boxes.samples, boxes.seed, boxes.label, boxes.truncation), None
-    count = SAMPLES if samples is None else samples
-    if count < 1:
-        raise InputError(f"samples: {count} are nothing to learn from; at least 1")
-    if not 0 <= (seed or 0) < 2**63 - 1:
-        raise InputError(f"seed: {seed} is outside [0, 2^63 - 1)")
-    chosen = Samples(tuple(range(count)), seed or 0, label, truncation)
+        return boxes.masks, Samples(boxes.samples, _with_next(boxes.seed), boxes.label, boxes.truncation), None
+    chosen = Samples(tuple(range(samples or SAMPLES)), _with_next(seed or 0), label, truncation)
     mask = mask_named(thing.mask) if thing.mask is not None else parse_region(str(thing.region), size)
 
     def found(images: np.ndarray) -> np.ndarray:
         return np.asarray(mask(images).any((1, 2)))
 
     return lambda _, images: mask(images), chosen, None if thing.mask is None else found
+
+
+def _with_next(seed: int) -> int:
+    """A seed that another one comes after, which is shown and measured; InputError for others."""
+    if not 0 <= seed < 2**63 - 1:
+        raise InputError(f"seed: {seed} is outside [0, 2^63 - 1)")
+    return seed
 
 
 def _only(masks: Masks, judge: Judge) -> Masks:

@@ -15,8 +15,8 @@ from dcgan.evaluation.intervals import wilson
 from dcgan.features.forget import Masks, Samples, drawn
 from dcgan.pretrained import Generator
 
-FEWEST = 100
-"""Samples that a measurement wants."""
+FEWEST, MOST = 100, 100_000
+"""Samples that a measurement wants, and that anything here takes."""
 GREY = 128
 """Level of what is masked out."""
 GRID = 8
@@ -125,9 +125,11 @@ def distance(
 
 
 def require_enough(samples: int) -> None:
-    """InputError for fewer samples than can be measured."""
+    """InputError for fewer samples than can be measured, or too many."""
     if samples < FEWEST:
         raise InputError(f"measure: {samples} samples say nothing; at least {FEWEST}")
+    if samples > MOST:
+        raise InputError(f"measure: {samples:,} samples are too many; at most {MOST:,}")
 
 
 def forgotten(
@@ -148,7 +150,7 @@ def forgotten(
 
     masks: where the thing is. boxed: the samples that masks are known for, if not for all; changes are then measured
     on them, and there are no distances. judges and looks: by name, what finds the thing, and kinds of features.
-    progress counts the images drawn. Raises InputError for fewer than 100 samples.
+    progress counts the images drawn. Raises InputError for fewer than 100 samples or over 100,000.
     """
     require_enough(samples)
 
