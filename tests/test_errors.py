@@ -2,7 +2,7 @@
 
 import pytest
 
-from dcgan.errors import InputError, nearest, printable, without_folders
+from dcgan.errors import InputError, last_name, nearest, printable, without_folders
 
 
 def test_input_error_is_a_value_error():
@@ -41,15 +41,36 @@ def test_printable_escapes_control_characters_only():
         ("folder /home/jane doe/my faces: 12 images in 3 classes", "folder my faces: 12 images in 3 classes"),
         ("zip C:\\Users\\Jane\\faces.zip: 5 images", "zip faces.zip: 5 images"),
         ("folder ../private/faces", "folder faces"),
-        ("~/photos/", "photos"),
+        ("folder photos/: 5 images", "folder photos: 5 images"),
+        ("folder Jane Doe secret/pics: 1,234 images", "folder pics: 1,234 images"),
+        ("/home/jane/photos/: 300 images", "photos: 300 images"),
+        ("folder /home/jane/my photos: 24 images of 3/4 size", "folder my photos: 24 images"),
+        ("folder /jane: 2 images/pics: 24 images in 2 classes", "folder pics: 24 images in 2 classes"),
+        ("test images (folder /home/jane doe/pics: 24 images)", "test images (folder pics: 24 images)"),
+        ("4 shards https://jane:word@host/x.tar?key=a/b: 24 images", "4 shards x.tar: 24 images"),
+        (
+            "bundled digits from MNIST: 6,000 images in 10 classes (MNIST is not below /home/jane doe, and no: [y/z])",
+            "bundled digits from MNIST: 6,000 images in 10 classes",
+        ),
+        ("folder p: 3 images (left out, as no such file is read: 1 .heic)",) * 2,
         ("mnist", "mnist"),
-        ("/", ""),
         ("IDX file /a/b/t10k.gz: 3\x1b", "IDX file t10k.gz: 3\\x1b"),
-        ("a\tnew\n/b c\\d/e f", "a\\tnew\\ne f"),
         ("", ""),
         pytest.param("a" * 10**6 + "/b", "b", id="long"),
         pytest.param("a" * 10**6, "a" * 10**6, id="longer-than-patience"),
     ],
 )
-def test_folders_are_nobodys_business(text: str, left: str) -> None:
+def test_folders_that_were_recorded_are_left_out(text: str, left: str) -> None:
     assert without_folders(text) == left
+
+
+@pytest.mark.parametrize(
+    ("path", "name"),
+    [
+        *[("/home/jane doe/my photos", "my photos"), ("~/photos/", "photos"), ("C:\\Jane\\a.zip", "a.zip")],
+        *[("https://me@host/x-{0..9}.tar?key=a/b#c/d", "x-{0..9}.tar"), ("mnist", "mnist"), ("/", ""), ("", "")],
+        *[("a/b\x1b", "b\\x1b"), ("what? #1/why? #2", "why? #2")],
+    ],
+)
+def test_the_last_name_of_a_path(path: str, name: str) -> None:
+    assert last_name(path) == name

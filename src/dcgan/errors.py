@@ -26,11 +26,30 @@ def printable(text: object) -> str:
     return "".join(c if c.isprintable() else repr(c)[1:-1] for c in str(text))
 
 
-def without_folders(text: object) -> str:
-    """`text` with the folders of the paths in it left out, for what others are to read: /home/me/photos → photos."""
-    kept = str(text).rstrip("/\\")
-    separators = [at for at, letter in enumerate(kept) if letter in "/\\"]
-    if separators:  # from the beginning of the word with the first of them to the last of them
-        before = kept[: separators[0]]
-        kept = before[: len(before) - len(re.split(r"\s", before)[-1])] + kept[separators[-1] + 1 :]
-    return printable(kept)
+def last_name(path: object) -> str:
+    """A path or URL without its folders, for what others are to read: /home/me/photos → photos."""
+    text = str(path)
+    if "://" in text:
+        text = re.split(r"[?#]", text)[0]  # what follows may be a key
+    return printable(re.split(r"[/\\]", text.rstrip("/\\"))[-1])
+
+
+def without_folders(description: object) -> str:
+    """The description of data that earlier versions recorded, folders and all, as it is recorded now.
+
+    "folder /home/me/my photos: 24 images in 2 classes" → "folder my photos: 24 images in 2 classes".
+    """
+    text = str(description).partition(" (MNIST is not below ")[0]
+    counts = [*_COUNTS.finditer(text)]
+    end = counts[-1].start() if counts else len(text)
+    kind = _KIND.match(text, 0, end)
+    begin = kind.end() if kind else 0
+    after = counts[-1].end() if counts else end
+    remark = "" if re.search(r"[/\\]", text[after:]) else text[after:]
+    return printable(text[:begin]) + last_name(text[begin:end]) + printable(text[end:after] + remark)
+
+
+_COUNTS = re.compile(r": [\d,]+ images?\b(?: in [\d,]+ classes)?")
+_KIND = re.compile(
+    r"(?:test images \()?(?:folder|zip|tar|IDX file|[\d,]+ shards?|mnist|fashion-mnist|cifar10|svhn|lsun-bedroom) "
+)

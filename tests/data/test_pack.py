@@ -111,18 +111,18 @@ def test_arrays_of_the_right_shape_are_copied(shape, monkeypatch):
     images = RNG.integers(0, 256, shape, np.uint8)
     labels = RNG.integers(0, 3, 5000)
     monkeypatch.setattr(packing, "decode", None)  # any use would fail
-    source = ArraySource("x", "x", images, labels, ("a", "b", "c"))
+    source = ArraySource("x", "x", "x", images, labels, ("a", "b", "c"))
     result: Any = pack(source, (4, 5), shape[3] if len(shape) == 4 else 1)
     assert np.array_equal(result.images.reshape(shape), images)
     assert np.array_equal(result.labels, labels)
-    unlabelled = pack(ArraySource("x", "x", images, None, ()), (4, 5), 3 if len(shape) == 4 else 1)
+    unlabelled = pack(ArraySource("x", "x", "x", images, None, ()), (4, 5), 3 if len(shape) == 4 else 1)
     assert unlabelled.labels is None
     assert unlabelled.key != result.key
 
 
 def test_arrays_of_another_shape_are_resized():
     digits = find("digits")
-    few = ArraySource("few", "few", digits.images[:50], digits.labels[:50], digits.class_names)
+    few = ArraySource("few", "few", "few", digits.images[:50], digits.labels[:50], digits.class_names)
     result: Any = pack(few, (32, 32), 3, resample="bilinear")
     expected = Image.fromarray(digits.images[7]).convert("RGB").resize((32, 32), Image.Resampling.BILINEAR)
     assert np.array_equal(result.images[7], np.asarray(expected))
@@ -150,7 +150,7 @@ def test_tasks_in_flight_are_bounded(tmp_path):
                 produced.append(item)
                 yield item
 
-    chunks = packing._chunks(Watched("x", "x", np.zeros((200, 1, 1)), None, ()), (8, 8, 3), "lanczos", 2)
+    chunks = packing._chunks(Watched("x", "x", "x", np.zeros((200, 1, 1)), None, ()), (8, 8, 3), "lanczos", 2)
     next(chunks)
     assert len(produced) <= 16 * 4
     chunks.close()

@@ -161,19 +161,6 @@ def test_session_is_the_file(float_model):
     assert np.array_equal(session(path.read_bytes())(z, labels), run(path, z, labels))
 
 
-@pytest.mark.parametrize(
-    ("data", "told"),
-    [
-        ("zip /home/me/my faces/a.zip: 5 images in 2 classes", "zip a.zip: 5 images in 2 classes"),
-        ("IDX file C:\\Users\\me\\train.gz: 6 images", "IDX file train.gz: 6 images"),
-        ("folder photos/: 5 images", "folder photos: 5 images"),
-        ("bundled digits: 6,000 images in 10 classes", "bundled digits: 6,000 images in 10 classes"),
-    ],
-)
-def test_folders_are_not_told(data, told):
-    assert drawing._without_folders(data) == told
-
-
 def test_a_run_that_exploded_is_said_so(tmp_path, capsys):
     """Weights that are finite, and images that are not."""
     g = generator()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from PIL import Image
 
 from dcgan.cli import main
 from dcgan.errors import InputError
+from dcgan.export.drawing import facts
 from dcgan.export.hub import push
 from dcgan.hub.repository import UPLOADED, upload
 from dcgan.pretrained import Discriminator, Generator
@@ -70,9 +71,19 @@ def test_no_folder_of_this_machine_is_in_any_file(api: Api, trained: Run) -> Non
     assert str(trained.config.data.data).startswith("/")
     push(trained.path, "me/photos")
     folder = str(Path(trained.config.data.data).parent).encode()
-    assert folder in (trained.path / "model.json").read_bytes()
+    assert folder in (trained.path / "config.yaml").read_bytes()
+    assert not [name for name in ("model.json", "data.json") if folder in (trained.path / name).read_bytes()]
     assert not [name for name, content in api.files.items() if folder in content]
     assert json.loads(api.files["model.json"])["trained"]["data"].startswith("folder photos")
+
+
+def test_nor_of_the_machine_of_an_earlier_version(api: Api, trained: Run) -> None:
+    generator = Generator.from_pretrained(trained.path, "cpu")
+    generator.info = replace(generator.info, trained={"data": "folder /home/jane doe/my photos: 40 images"})
+    generator.push_to_hub("me/photos")
+    told = {"data": "folder my photos: 40 images"}
+    assert json.loads(api.files["model.json"])["trained"] == facts(generator, "float", "", "")["trained"] == told
+    assert not [name for name, content in api.files.items() if b"jane" in content]
 
 
 def test_a_generator_pushes_itself_and_stays_as_it_is(api: Api, trained: Run) -> None:

@@ -44,11 +44,10 @@ def test_nearest_neighbours_of_conditional_drawings(both: Path, tmp_path: Path) 
     assert written["rows"][2]["value"] == pytest.approx(wrong(train.images, train.labels, test.images, test.labels))
     assert written["rows"][0]["what"] == "1-NN test error, 1,000 drawings"
     assert written["rows"][2]["paper"] == ""  # the paper's are 50,000
-    folder = both / "train"
     assert written["notes"] == [
-        f"stand-in: folder {folder}: 60 images in 2 classes, in place of the paper's MNIST",
+        "stand-in: folder train: 60 images in 2 classes, in place of the paper's MNIST",
         "shorter than planned: run was shown 64 of 1,400,000 real images",
-        f"stand-in: classified is {folder}; the paper's figures are of MNIST and do not compare with these",
+        f"stand-in: classified is {both / 'train'}; the paper's figures are of MNIST and do not compare with these",
     ]
     assert written["protocol"]["labels"] == "the class asked for"
 
@@ -165,7 +164,7 @@ def test_without_svhn_two_sets_of_digits_stand_in(tmp_path: Path, monkeypatch: p
         write_idx(tmp_path / "data" / name, 0)
     options: dict[str, Any] = {"numbers": {"labels": 20, "draws": 2, "trials": 1}, "image_size": 28}
     written = record(done("table2", tmp_path / "out", **options))
-    assert [note.split("/")[-2] for note in written["notes"][:2]] == ["mnist", "fashion-mnist"]
+    assert [note.split()[1] for note in written["notes"][:2]] == ["mnist", "fashion-mnist"]
     assert "classified is mnist, fashion-mnist; the paper's figures are of SVHN" in written["notes"][-1]
     assert written["rows"][4]["what"].startswith("fashion-mnist: D's features (")
     weights = tmp_path / "out" / "run-fashion-mnist" / "generator.safetensors"

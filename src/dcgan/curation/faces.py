@@ -196,7 +196,7 @@ def _save(picture: Image, path: Path, format: str) -> None:
 
 def _facts(source: Source, cut: Cut, found: Faces) -> dict[str, Any]:
     return {
-        "source": source.description,
+        "source": source.shared,
         "pictures_of_source": len(source),
         **asdict(cut),
         **asdict(found),

@@ -37,7 +37,9 @@ def idx_folder(path: Path, split: Split) -> Source | None:
     return idx_source(images, slug(path.parent if path.name == "raw" else path))
 
 
-def idx_source(images_path: Path, name: str | None = None, classes: tuple[str, ...] = ()) -> ArraySource:
+def idx_source(
+    images_path: Path, name: str | None = None, classes: tuple[str, ...] = (), kind: str = "IDX file"
+) -> ArraySource:
     """One IDX file of images, with the labels file beside it when there is one.
 
     The classes are the labels that occur, those of a test split the ones of its train split if that is beside it;
@@ -56,8 +58,7 @@ def idx_source(images_path: Path, name: str | None = None, classes: tuple[str, .
         if labels.shape != images.shape[:1]:
             raise InputError(f"{printable(labels_path)} has shape {labels.shape}, but there are {len(images)} images")
         labels, classes = _classes(labels_path, labels, classes)
-    what = f"IDX file {printable(images_path)}"
-    return array_source(name or slug(images_path), what, images, labels, classes)
+    return array_source(name or slug(images_path), kind, images_path, images, labels, classes)
 
 
 def _beside(path: Path, *replaced: tuple[str, str]) -> Path | None:

@@ -24,7 +24,7 @@ from PIL import Image
 from dcgan.data import decode
 from dcgan.data.decode import BadImage, check_file_size, open_image
 from dcgan.data.patience import is_fleeting
-from dcgan.data.source import Item, describe, slug
+from dcgan.data.source import Item, called, describe, slug
 from dcgan.data.streams import MOST_FILES, MOST_RATIO, DamagedTar, members, open_stream
 from dcgan.errors import InputError, printable
 
@@ -63,7 +63,14 @@ class _Listing(ABC):
 
     @property
     def description(self) -> str:
-        images = describe(f"{self.kind} {printable(self.path)}", len(self), len(self.class_names))
+        return self._described(self.path)
+
+    @property
+    def shared(self) -> str:
+        return self._described(called(self.path))
+
+    def _described(self, place: str | Path) -> str:
+        images = describe(self.kind, place, len(self), len(self.class_names))
         return f"{images} (left out, as no such file is read: {self.left_out})" if self.left_out else images
 
     def __len__(self) -> int:

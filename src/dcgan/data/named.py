@@ -39,7 +39,7 @@ _NEEDED = {  # what to put where, below the data root, when there is no download
 
 
 def default_source(data_root: Path | None, split: Split, download: bool) -> Source:
-    """MNIST if it is on disk or can be downloaded, else the bundled digits; the description says why."""
+    """MNIST if it is on disk or can be downloaded, else the bundled digits; the description, not shared, says why."""
     if (found := _on_disk("mnist", data_root, split)) is not None:
         return found
     reason = no_network() if download else "downloads are off"
@@ -87,7 +87,7 @@ def digits_source(split: Split = "train") -> ArraySource:
         images = read_idx(path)
     with resources.as_file(folder / "train-labels-idx1-ubyte.gz") as path:
         labels = read_idx(path)
-    return array_source("digits", "bundled digits from MNIST", images, labels, DIGIT_CLASSES)
+    return array_source("digits", "bundled digits from MNIST", None, images, labels, DIGIT_CLASSES)
 
 
 def _roots(data_root: Path | None) -> list[Path]:
@@ -112,8 +112,7 @@ def _find_idx(name: str, below: str, classes: tuple[str, ...], folder: Path, spl
     flat = [folder] if folder.name == name else []
     for place in (*flat, folder / below / "raw"):
         if images := images_file(place, split):
-            source = idx_source(images, name, classes)
-            return replace(source, description=source.description.replace("IDX file", name))
+            return idx_source(images, name, classes, kind=name)
     return None
 
 

@@ -19,7 +19,7 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -78,7 +78,7 @@ class Pack:
     path: Path
     """The cache folder."""
     source: str
-    """The source's description."""
+    """What the source says of itself that is for everyone to read."""
     fresh: bool
     """Packed by this call, not found in the cache."""
     left_out: tuple[int, ...] = ()
@@ -161,8 +161,8 @@ def pack(
         found = open_pack(folder, fresh=True)
         if found is None:
             raise OSError(f"the cache {printable(folder)} was changed while it was written")
-    _check_skipped(found.skipped, len(found.images), max_skipped, found.source)
-    return found
+    _check_skipped(found.skipped, len(found.images), max_skipped, source.description)
+    return replace(found, source=source.shared)  # it may have been packed from another place, or by another version
 
 
 def open_pack(folder: Path, fresh: bool) -> Pack | None:

@@ -22,7 +22,7 @@ from dcgan.data.decode import check_file_size, open_image
 from dcgan.data.listings import FolderSource, ZipSource, folder_source, zip_source
 from dcgan.data.lmdb_file import LARGEST_FILE, DamagedDatabase, Database, Place, open_database
 from dcgan.data.pickles import NotInert, inert, uint8_array
-from dcgan.data.source import Item, Source, Split, array_source, describe
+from dcgan.data.source import Item, Source, Split, array_source, called, describe
 from dcgan.errors import InputError, printable
 from dcgan.reading import is_integer, open_regular, read_bytes, read_text, size_text
 
@@ -64,7 +64,7 @@ def _cifar10_python(files: Sequence[Path]) -> Source:
         rows.append(batch)
         labels += own
     images = np.ascontiguousarray(np.concatenate(rows).reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1))
-    return array_source("cifar10", f"cifar10 {printable(files[0].parent)}", images, labels, CIFAR10_CLASSES)
+    return array_source("cifar10", "cifar10", files[0].parent, images, labels, CIFAR10_CLASSES)
 
 
 def _cifar10_binary(files: Sequence[Path]) -> Source:
@@ -78,7 +78,7 @@ def _cifar10_binary(files: Sequence[Path]) -> Source:
             raise InputError(f"{printable(path)} is damaged: label {label} is not one of 0 to 9")
     records = np.concatenate(batches)
     images = np.ascontiguousarray(records[:, 1:].reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1))
-    return array_source("cifar10", f"cifar10 {printable(files[0].parent)}", images, records[:, 0], CIFAR10_CLASSES)
+    return array_source("cifar10", "cifar10", files[0].parent, images, records[:, 0], CIFAR10_CLASSES)
 
 
 def find_svhn(folder: Path, split: Split) -> Source | None:
@@ -100,7 +100,7 @@ def find_svhn(folder: Path, split: Split) -> Source | None:
         wrong = labels[(labels < 0) | (labels > 10)][0]
         raise InputError(f"{printable(path)} is damaged: label {wrong} is not one of 0 to 10")
     labels %= 10  # the file calls the digit 0 "10"
-    return array_source("svhn", f"svhn {printable(path)}", images, labels, DIGIT_CLASSES)
+    return array_source("svhn", "svhn", path, images, labels, DIGIT_CLASSES)
 
 
 def svhn_reader() -> Callable[..., dict[str, Any]]:
@@ -185,7 +185,11 @@ class LmdbSource:
 
     @property
     def description(self) -> str:
-        return describe(f"lsun-bedroom {printable(self.path)}", len(self), 0)
+        return describe("lsun-bedroom", self.path, len(self), 0)
+
+    @property
+    def shared(self) -> str:
+        return describe("lsun-bedroom", called(self.path), len(self), 0)
 
     def __len__(self) -> int:
         return self.database.entries

@@ -7,6 +7,7 @@ packer's threads.
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -16,6 +17,8 @@ from typing import Any, Literal, Protocol
 
 import numpy as np
 from PIL import Image
+
+from dcgan.errors import last_name, printable
 
 Split = Literal["train", "test"]
 
@@ -41,7 +44,11 @@ class Source(Protocol):
 
     @property
     def description(self) -> str:
-        """One line for people: "folder /x/photos: 1,234 images in 3 classes"."""
+        """One line for who uses it: "folder /x/photos: 1,234 images in 3 classes"."""
+
+    @property
+    def shared(self) -> str:
+        """The same for everyone, as it is recorded: "folder photos: 1,234 images in 3 classes"."""
 
     @property
     def class_names(self) -> tuple[str, ...]:
@@ -67,6 +74,7 @@ class ArraySource:
 
     name: str
     description: str
+    shared: str
     images: np.ndarray
     labels: np.ndarray | None
     class_names: tuple[str, ...]
@@ -88,16 +96,25 @@ class ArraySource:
             yield Item(f"#{i}", label, partial(Image.fromarray, image))
 
 
-def array_source(name: str, what: str, images: np.ndarray, labels: Any, classes: tuple[str, ...]) -> ArraySource:
+def array_source(
+    name: str, kind: str, path: Path | None, images: np.ndarray, labels: Any, classes: tuple[str, ...]
+) -> ArraySource:
     """An array as a source that describes itself; `labels` are any integers, or None for no classes."""
     labels = None if labels is None else np.asarray(labels, np.int64)
     classes = () if labels is None else classes
-    return ArraySource(name, describe(what, len(images), len(classes)), images, labels, classes)
+    said, shared = (describe(kind, place, len(images), len(classes)) for place in (path or "", called(path or "")))
+    return ArraySource(name, said, shared, images, labels, classes)
 
 
-def describe(what: str, images: int, classes: int) -> str:
-    """`what: 1,234 images in 3 classes`."""
+def describe(kind: str, place: str | Path, images: int, classes: int) -> str:
+    """`kind place: 1,234 images in 3 classes`."""
+    what = f"{kind} {printable(place)}".rstrip()
     return f"{what}: {images:,} image{'s' * (images != 1)}" + (f" in {classes} classes" if classes else "")
+
+
+def called(place: str | Path) -> str:
+    """What a path or URL is called, without its folders; empty for none."""
+    return last_name(place if not place or "://" in str(place) else os.path.abspath(place))
 
 
 def slug(path: Path) -> str:

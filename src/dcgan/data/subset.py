@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Collection
+from dataclasses import replace
 
 import numpy as np
 
@@ -51,4 +52,4 @@ def without(pack: Pack, rows: Collection[int]) -> Pack:
         found = open_pack(folder, fresh=True)
         if found is None:
             raise OSError(f"the cache {folder} was changed while it was written")
-    return found
+    return replace(found, source=pack.source)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ from torch import nn
 import dcgan
 from dcgan.errors import InputError, printable
 from dcgan.files import write_atomically
+from dcgan.hub.files import for_others
 from dcgan.images import to_uint8
 from dcgan.latents import latents
 from dcgan.networks.convolutions import UpsampleConv
@@ -126,14 +126,13 @@ def compare(
 def facts(generator: Generator, output: Output, source: str, licence: str) -> dict[str, Any]:
     """What a file says of itself: its inputs and output, class names, source and licence. No path of this machine."""
     info = generator.info
-    trained = {name: _without_folders(str(value)) if name == "data" else value for name, value in info.trained.items()}
     config = info.network
     return {
         "format": "dcgan-export-1",
         "dcgan": dcgan.__version__,
         "source": source,
         "licence": licence or "not stated",
-        "trained": trained,
+        "trained": for_others(info.trained),
         "latent_dim": config.latent_dim,
         "latent": config.latent,
         "classes": config.classes,
@@ -174,13 +173,3 @@ def _plain(network: nn.Module) -> nn.Module:
             if isinstance(layer, UpsampleConv):
                 setattr(parent, name, layer.as_transposed())
     return network
-
-
-def _without_folders(data: str) -> str:
-    """ "zip /home/me/faces.zip: 500 images" → "zip faces.zip: 500 images": what is shipped tells no one's folders."""
-    what, colon, rest = data.rpartition(": ") if ": " in data else (data, "", "")
-    separators = [i for i, letter in enumerate(what) if letter in "/\\"]
-    if not separators:
-        return data
-    begin = what.rfind(" ", 0, separators[0]) + 1
-    return what[:begin] + re.split(r"[/\\]", what[begin:].rstrip("/\\"))[-1] + colon + rest

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from dcgan.config import Config
-from dcgan.errors import InputError, printable, without_folders
+from dcgan.errors import InputError, last_name, printable, without_folders
 from dcgan.files import to_yaml
 from dcgan.presets import command
 
@@ -108,7 +108,7 @@ def _training(facts: Facts) -> str:
     )
     again = ""
     if facts.config:
-        words = command(facts.config.replace(data=without_folders(facts.config.data.data), data_root=""))
+        words = command(facts.config.replace(data=last_name(facts.config.data.data), data_root=""))
         again = f"\n\n```\n{printable(shlex.join(words)).replace('`', chr(39))}\n```"
     return "## Training\n\n" + "\n".join(lines) + again
 

@@ -39,7 +39,7 @@ def model_files(
         folder = Path(name)
         for network in networks:
             copied = copy.copy(network)
-            copied.info = info = dataclasses.replace(network.info, trained=_for_others(network.info.trained))
+            copied.info = info = dataclasses.replace(network.info, trained=for_others(network.info.trained))
             copied.save_pretrained(folder)
         save_png(folder / "samples.png", grid(images, COLUMNS))
         files = {name: (folder / name).read_bytes() for name in UPLOADED if (folder / name).exists()}
@@ -57,5 +57,6 @@ def model_files(
     return files | {"README.md": card(facts).encode()}
 
 
-def _for_others(trained: Mapping[str, Any]) -> dict[str, Any]:
+def for_others(trained: Mapping[str, Any]) -> dict[str, Any]:
+    """What `model.json` says of a training, without the folders that earlier versions wrote into it."""
     return {key: without_folders(value) if isinstance(value, str) else value for key, value in trained.items()}

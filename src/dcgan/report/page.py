@@ -9,7 +9,7 @@ from typing import Any
 
 import dcgan
 from dcgan.config import documentation
-from dcgan.errors import without_folders
+from dcgan.errors import last_name, without_folders
 from dcgan.files import write_atomically
 from dcgan.presets import changes
 from dcgan.report.curves import number_of
@@ -36,7 +36,7 @@ def write_report(run: Run, out: Path | None = None) -> Path:
 
 def page(run: Run) -> str:
     """The whole page. Paths in it are without their folders: it is made to be sent to others."""
-    name = without_folders(run.path.resolve())
+    name = last_name(run.path.resolve())
     lines, events = records(run.metrics()), records(run.health())
     grids = sorted((run.path / "samples").glob("*.png"))
     sections = [
@@ -84,7 +84,7 @@ def _settings(run: Run) -> str:
     changed = changes(config)
 
     def said(name: str, value: object) -> str:
-        shown = without_folders(value) if name in ("data", "data_root") else value
+        shown = last_name(value) if name in ("data", "data_root") else value
         return f"<code>{text(shown)}</code>" if shown not in ("", None) else '<span class="dim">none</span>'
 
     rows = [

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Sequence
 from typing import Any
 
-from dcgan.errors import without_folders
+from dcgan.errors import last_name
 from dcgan.presets import command
 from dcgan.report.html import records, text
 from dcgan.run import Run
@@ -15,7 +16,7 @@ from dcgan.run import Run
 def reproduction(run: Run) -> str:
     """The section of the page. Paths are without their folders."""
     config, data = run.config, run.data
-    words = command(config.replace(data=without_folders(config.data.data), data_root=""))
+    words = command(config.replace(data=last_name(config.data.data), data_root=""))
     digest = (
         f"<p>Prepared images: digest <code>{text(data['key'])}</code> of what they are and how they were resized.</p>"
         if data.get("key")
@@ -50,4 +51,5 @@ def _session(facts: dict[str, Any]) -> str:
 
 def _line(words: Sequence[Any]) -> str:
     """The command as it was given, without folders."""
-    return shlex.join(["dcgan", *(without_folders(word) for word in words)])
+    parts = (re.fullmatch(r"(--[\w-]+=)?(.*)", str(word), re.DOTALL) for word in words)
+    return shlex.join(["dcgan", *((part[1] or "") + last_name(part[2]) for part in parts if part)])

@@ -51,7 +51,7 @@ def measure(job: Job) -> Outcome:
         notes=job.notes(run, classified=[data]),
         protocol=job.protocol(
             run,
-            classified=f"{train.description}; test: {test.description}",
+            classified=f"{train.shared}; test: {test.shared}",
             validation=f"{found['all'].protocol['validation']:,} training images choose C",
             draws=f"{job.number('draws')} of {few:,} labels",
             svm=found["all"].protocol["svm"],

@@ -19,7 +19,7 @@ from dcgan.data.patience import DataLost
 from dcgan.data.shards.index import LABEL, NUMBER, OFFSET, SHARD, SIZE, Index, find_index, shards_of_folder
 from dcgan.data.shards.pattern import expand, is_url
 from dcgan.data.shards.remote import cache_bytes
-from dcgan.data.source import Item, Source, describe
+from dcgan.data.source import Item, Source, called, describe
 from dcgan.errors import InputError, printable
 
 SAMPLE = 20_000
@@ -52,8 +52,15 @@ class ShardSource:
 
     @property
     def description(self) -> str:
-        what = f"{len(self.index.shards):,} shard{'s' * (len(self.index.shards) != 1)} {printable(self.pattern)}"
-        return describe(what, len(self.index.table), len(self.class_names))
+        return self._described(self.pattern)
+
+    @property
+    def shared(self) -> str:
+        return self._described(called(self.pattern))
+
+    def _described(self, place: str) -> str:
+        kind = f"{len(self.index.shards):,} shard{'s' * (len(self.index.shards) != 1)}"
+        return describe(kind, place, len(self.index.table), len(self.class_names))
 
     def __len__(self) -> int:
         return len(self.index.table if self.rows is None else self.rows)
