@@ -266,5 +266,9 @@ def test_nothing_is_written_over(tmp_path: Path) -> None:
     require_new(tmp_path / "none" / "y.png", folders=False)
     with pytest.raises(InputError, match=r"y.png: is named twice"):
         require_new(tmp_path / "y.png", None, tmp_path / "." / "y.png")
+    for one, other in (("new", "new/sub/model.onnx"), ("new/model.onnx", "new")):
+        with pytest.raises(InputError, match=r"would lie in another; name a place apart"):
+            require_new(tmp_path / one, tmp_path / other, folders=False)
+    require_new(tmp_path / "new", tmp_path / "newer" / "model.onnx", folders=False)
     with pytest.raises(InputError, match=r"x.png: cannot be written \(File name too long\)"):
         require_new(tmp_path / ("x" * 300 + "x.png"))

@@ -49,7 +49,7 @@ def write_atomically(path: Path, content: bytes) -> None:
 
 
 def require_new(*paths: Path | None, folders: bool = True, option: str = "") -> None:
-    """Raise InputError now rather than when the work is done, if a file is there already, or named twice.
+    """Raise InputError now rather than when the work is done, if a file is there already, or named twice or in another.
 
     folders: also if its folder is not there; else that is to be made. option: what named it.
     """
@@ -61,6 +61,10 @@ def require_new(*paths: Path | None, folders: bool = True, option: str = "") -> 
             raise InputError(f"{printable(path)}: exists already; name another {option}".rstrip())
         if whole in named:
             raise InputError(f"{printable(path)}: is named twice; two things cannot be written there")
+        if any(whole in other.parents or other in whole.parents for other in named):
+            raise InputError(
+                f"{printable(path)}: one of what is to be written would lie in another; name a place apart"
+            )
         if folders and not path.absolute().parent.is_dir():
             raise InputError(f"{printable(path)}: there is no folder {printable(path.parent)}")
         named.append(whole)
