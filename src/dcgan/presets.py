@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 from dcgan.config import LENGTHS, Config
-from dcgan.errors import InputError, nearest
+from dcgan.errors import InputError, last_name, nearest
 
 _PLAIN: dict[str, Any] = {"loss": "bce", "label_smoothing": 0.0, "lr_d": None, "r1": 0.0, "augment": "none"}
 
@@ -111,6 +111,17 @@ def changes(config: Config) -> dict[str, tuple[Any, Any]]:
         for name, value in config.flat().items()
         if value != usual[name] or (name in LENGTHS and value is not None)
     }
+
+
+IMPORTED = "trained by the authors of the paper, imported from their weights"
+"""How the description of the data of such a run ends."""
+
+
+def again(config: Config, source: object) -> list[str]:
+    """The command that makes such a run anew, without folders; `source`: the description of its data."""
+    if str(source).endswith(IMPORTED):
+        return ["dcgan", "import-authors", "FOLDER", "--out", "RUN"]
+    return command(config.replace(data=last_name(config.data.data), data_root=""))
 
 
 def command(config: Config) -> list[str]:

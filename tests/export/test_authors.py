@@ -10,7 +10,9 @@ import torch
 
 from dcgan.errors import InputError
 from dcgan.export.authors import flip_kernels, import_authors
+from dcgan.export.hub import push
 from dcgan.pretrained import Discriminator, Generator
+from dcgan.report.page import page
 from dcgan.run import Run
 from tests.export import authors
 from tests.networks.plain import close, noise
@@ -43,6 +45,17 @@ def test_imported_networks_compute_what_the_authors_code_does(tmp_path, kernel, 
     assert {path.name for path in run.path.iterdir() if path.is_file()} == {
         *("config.yaml", "data.json", "model.json", "generator.safetensors", "discriminator.safetensors")
     }
+
+
+def test_what_others_read_of_it_gives_the_import_and_no_training(tmp_path):
+    run = import_authors(authors.write(tmp_path / "theirs", 5), tmp_path / "run").run
+    push(run.path, "me/svhn", folder=tmp_path / "card")
+    for text in ((tmp_path / "card/README.md").read_text("utf-8"), page(run)):
+        assert "dcgan import-authors FOLDER --out RUN" in text
+        assert "dcgan train" not in text
+        assert "bit for bit" not in text
+    assert "\nlicense: mit\n" in (tmp_path / "card/README.md").read_text("utf-8")
+    assert "Of these weights: mit" in (tmp_path / "card/README.md").read_text("utf-8")
 
 
 def test_the_outputs_are_means_over_batches_of_64(tmp_path):

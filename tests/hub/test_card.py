@@ -55,9 +55,25 @@ def test_scores_with_protocol_the_newest_of_each() -> None:
     assert "| fid | classifier | 4.41 | 3.757 to 5.062 | 1.519 | 10,000 | 60,000 |" in text
     assert "| copied | pixels | 0.01230 |  |  | 10,000 | 60,000 |" in text
     assert "99" not in text
-    assert "- classifier 83232622 fp32; folder faces: 60,000 images; 28x28x1, lanczos, seed 0" in text
+    assert "\n\nclassifier 83232622 fp32; folder faces: 60,000 images; 28x28x1, lanczos, seed 0:\n\n| metric" in text
     assert "/home" not in text
     assert "is in the table above" in text
+
+
+@pytest.mark.parametrize(
+    ("other", "said"),
+    [
+        ({"reference": "folder /b/cats: 9 images"}, "folder cats: 9 images"),
+        ({"split": "test"}, "60,000 images (test)"),
+        *[({"truncation": 0.5}, "seed 0; truncation 0.5"), ({"precision": "bf16"}, "classifier 83232622 bf16")],
+    ],
+)
+def test_scores_measured_in_another_way_stand_apart(other: dict[str, object], said: str) -> None:
+    text = card(dataclasses.replace(FACTS, scores=[SCORE, SCORE | other | {"value": 99.0}]))
+    first, second = text.split("## Evaluation")[1].split("## Limits")[0].split(":\n\n| metric")[:3][1:]
+    assert "| fid | classifier | 4.41 |" in first
+    assert said in first.rpartition("\n\n")[2]
+    assert "| fid | classifier | 99 |" in second
 
 
 def test_scores_of_another_state_are_left_out(trained: Run) -> None:

@@ -22,7 +22,7 @@ import dcgan
 from dcgan.config import Config
 from dcgan.errors import InputError, printable
 from dcgan.latents import BLOCK, latents
-from dcgan.presets import load_preset
+from dcgan.presets import IMPORTED, load_preset
 from dcgan.pretrained import Discriminator, Generator, ModelInfo
 from dcgan.reading import LARGEST_TENSORS, open_regular
 from dcgan.run import Run
@@ -75,7 +75,7 @@ def import_authors(folder: str | Path, out: str | Path) -> Imported:
     generator, discriminator = _read(Generator, "gen", config, files), _read(Discriminator, "discrim", config, files)
     trained = {
         "preset": config.preset,
-        "data": f"{data or 'ImageNet-1k at 32x32'}: trained by the authors of the paper, imported from their weights",
+        "data": f"{data or 'ImageNet-1k at 32x32'}: {IMPORTED}",
         "dcgan": dcgan.__version__,
     }
     info = ModelInfo(config.network, trained=trained)

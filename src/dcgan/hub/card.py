@@ -5,13 +5,13 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from dcgan.config import Config
-from dcgan.errors import InputError, last_name, printable, without_folders
+from dcgan.errors import InputError, printable, without_folders
 from dcgan.files import to_yaml
-from dcgan.presets import command
+from dcgan.presets import IMPORTED, again
 
 LONGEST = 300
 COLOURS = {"1": "grey", "3": "RGB", "4": "RGBA"}
@@ -31,6 +31,11 @@ class Facts:
     scores: Sequence[Mapping[str, Any]] = ()
     """Lines of evaluation.jsonl, the oldest first."""
 
+    @property
+    def source(self) -> str:
+        """The description of its data."""
+        return str(self.data.get("source") or self.trained.get("data", "not said"))
+
 
 def require_licence(text: str) -> None:
     """Raises InputError unless it can be one of the hub's identifiers."""
@@ -41,6 +46,8 @@ def require_licence(text: str) -> None:
 def card(facts: Facts) -> str:
     """The whole README.md. Paths are without their folders; no text from outside is markup."""
     require_licence(facts.licence)
+    if facts.licence == "unknown" and facts.source.endswith(IMPORTED):
+        facts = replace(facts, licence="mit")  # that of the authors' repository, where their weights are
     head = to_yaml(
         {
             "license": facts.licence,
@@ -93,7 +100,7 @@ The weights are safetensors; nothing in this repository is a program or a pickle
 
 def _training(facts: Facts) -> str:
     trained, data = facts.trained, facts.data
-    lines = [f"- Data: {plain(without_folders(data.get('source') or trained.get('data', 'not said')))}"]
+    lines = [f"- Data: {plain(without_folders(facts.source))}"]
     if data.get("key"):
         lines.append(f"- Digest of the prepared images: {plain(data['key'])}")
     if facts.class_names:
@@ -106,29 +113,35 @@ def _training(facts: Facts) -> str:
     lines.append(
         f"- Recipe: {plain(trained.get('preset', 'not said'))}, dcgan {plain(trained.get('dcgan', 'not said'))}"
     )
-    again = ""
+    command = ""
     if facts.config:
-        words = command(facts.config.replace(data=last_name(facts.config.data.data), data_root=""))
-        again = f"\n\n```\n{printable(shlex.join(words)).replace('`', chr(39))}\n```"
-    return "## Training\n\n" + "\n".join(lines) + again
+        words = again(facts.config, facts.source)
+        command = f"\n\n```\n{printable(shlex.join(words)).replace('`', chr(39))}\n```"
+    return "## Training\n\n" + "\n".join(lines) + command
 
 
 def _evaluation(scores: Sequence[Mapping[str, Any]]) -> str:
-    newest = {tuple(str(score.get(name)) for name in ("metric", "extractor", "samples")): score for score in scores}
+    """The newest of each score, in a table for each way to measure."""
+    newest = {(str(score.get("metric")), str(score.get("samples")), *_measured(score)): score for score in scores}
     if not newest:
         return "## Evaluation\n\nNot measured."
-    rows = [_row(score) for score in newest.values()]
-    protocols = dict.fromkeys(_protocol(score) for score in newest.values())
-    return "\n".join(
+    tables = dict[str, list[str]]()
+    for score in newest.values():
+        tables.setdefault(_protocol(score), []).append(_row(score))
+    head = "| metric | features | value | 95 % interval | floor | drawn | real |\n|---|---|---:|---|---:|---:|---:|"
+    return "\n\n".join(
         [
-            "## Evaluation\n",
-            "| metric | features | value | 95 % interval | floor | drawn | real |",
-            "|---|---|---:|---|---:|---:|---:|",
-            *rows,
-            "\nThe floor is the same score of real images that are not the reference.\n",
-            *(f"- {protocol}" for protocol in protocols),
+            "## Evaluation",
+            "The floor is the same score of real images that are not the reference.",
+            *("\n".join([f"{protocol}:\n", head, *rows]) for protocol, rows in tables.items()),
         ]
     )
+
+
+def _measured(score: Mapping[str, Any]) -> tuple[str, ...]:
+    """What makes a score another one, not a newer one: features, images, truncation."""
+    names = ("extractor", "precision", "split", "truncation")
+    return (without_folders(score.get("reference", "")), *(str(score.get(name)) for name in names))
 
 
 def _row(score: Mapping[str, Any]) -> str:
@@ -144,7 +157,7 @@ def _protocol(score: Mapping[str, Any]) -> str:
     """What scores that were measured alike are of."""
     said = [
         f"{score.get('extractor')} {str(score.get('digest', ''))[:8]} {score.get('precision')}",
-        str(without_folders(score.get("reference", ""))),
+        without_folders(score.get("reference", "")) + (f" ({score['split']})" if score.get("split") else ""),
         f"{score.get('images')}, seed {score.get('seed')}",
     ]
     if score.get("truncation") is not None:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from dcgan.errors import last_name
-from dcgan.presets import command
+from dcgan.presets import IMPORTED, again
 from dcgan.report.html import records, text
 from dcgan.run import Run
 
@@ -16,7 +16,7 @@ from dcgan.run import Run
 def reproduction(run: Run) -> str:
     """The section of the page. Paths are without their folders."""
     config, data = run.config, run.data
-    words = command(config.replace(data=last_name(config.data.data), data_root=""))
+    words = again(config, data.get("source"))
     digest = (
         f"<p>Prepared images: digest <code>{text(data['key'])}</code> of what they are and how they were resized.</p>"
         if data.get("key")
@@ -24,6 +24,8 @@ def reproduction(run: Run) -> str:
     )
     sessions = records(run.sessions())
     facts = "".join(_session(session) for session in sessions[-20:])
+    if str(data.get("source")).endswith(IMPORTED):
+        return f"<h2>Do it again</h2><pre>{text(shlex.join(words))}</pre>"
     none = "<p class=dim>It was made before versions and hardware were recorded.</p>"
     return (
         f"<h2>Do it again</h2><pre>{text(shlex.join(words))}</pre>{digest}"
