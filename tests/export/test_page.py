@@ -344,6 +344,75 @@ def test_pictures(shown, browser, tmp_path):
             )
 
 
+FAKE = """
+    const waiting = [], next = () => new Promise((tick) => setTimeout(tick));
+    const drawn = async () => { waiting.shift()(); await next(); };
+    const samples = (seed) => ({
+        seed, facts: { latent: "normal" }, latent: () => new Float32Array([1, 2]), labelOf: () => null,
+        draw: (zs) => new Promise((done) => waiting.push(() => done(zs.map(() => new ImageData(4, 4))))),
+        pictures: async (numbers) => numbers.map(() => new ImageData(4, 4)),
+    });
+"""
+"""For views alone, with samples that are drawn when a test says so."""
+
+
+def test_a_walk_that_was_changed_while_it_was_drawn_is_not_described(classes, browser):
+    views = """async () => {
+        const { WalkView } = await import("./walk.js");
+        const view = new WalkView(document.querySelector("#panel-walk"), null, (work) => work());
+        const one = samples("0"), render = (walk) => view.render({ walk, how: "linear" }, one);
+        render([0, 1, 2, 3]);
+        view.slider.value = 277;
+        render([5]);
+        await drawn();
+        await drawn();
+        return view.caption.textContent === view.hint && view.canvas.getAttribute("aria-label");
+    }""".replace("=> {", "=> {" + FAKE, 1)
+    with Visit(browser, classes[1]) as visit:
+        label = visit.page.evaluate(views)
+        assert label is not False
+        assert "undefined" not in (label or "")
+
+
+def test_arithmetic_offers_what_is_drawn_under_its_own_name(classes, browser):
+    views = """async () => {
+        const { ArithmeticView } = await import("./arithmetic.js");
+        const view = new ArithmeticView(document.querySelector("#panel-arithmetic"), null);
+        const state = { a: [1], b: [2], c: [3] }, offered = [];
+        for (const seed of ["0", "1"]) {
+            view.render(state, samples(seed));
+            await next();
+            offered.push(!view.picture.disabled);
+            await drawn();
+            offered.push(!view.picture.disabled && view.drawn.seed);
+        }
+        return offered;
+    }""".replace("=> {", "=> {" + FAKE, 1)
+    with Visit(browser, classes[1]) as visit:
+        assert visit.page.evaluate(views) == [False, "0", False, "1"]
+
+
+def test_what_failed_is_tried_again_and_no_longer_said(classes, browser):
+    with Visit(browser, classes[1]) as visit:
+        page = visit.page
+        page.evaluate("""async () => {
+            const { Model } = await import("./model.js");
+            window.draw = Model.prototype.draw;
+            Model.prototype.draw = async () => { throw new Error("on purpose"); };
+        }""")
+        page.fill("#seed", "7")
+        page.press("#seed", "Enter")
+        page.wait_for_selector("#status.wrong")
+        assert page.inner_text("#status") == "That did not work: on purpose"
+        assert {"on purpose" in line for line in visit.said} == {True}
+        visit.said.clear()
+        page.evaluate("async () => { (await import('./model.js')).Model.prototype.draw = window.draw; }")
+        visit.tile(3).click()
+        visit.drawn(28)
+        assert page.locator("#status.wrong").count() == 0
+        assert near(visit.tile_pixels(3), classes[0].sample(4, seed=7)[3])
+
+
 def test_what_goes_wrong_is_said(classes, folder, browser):
     _, address = classes
     context = browser.new_context()

@@ -15,7 +15,7 @@ export class ArithmeticView {
     this.picture = element.querySelector(".picture");
     element.querySelector(".clear").onclick = () => change({ ...this.state, [this.active]: [] });
     this.picture.onclick = () => {
-      download(sheet(this.pictures, 4), `arithmetic-of-seed-${this.samples.seed}.png`);
+      download(sheet(this.drawn.pictures, 4), `arithmetic-of-seed-${this.drawn.seed}.png`);
     };
   }
 
@@ -28,12 +28,14 @@ export class ArithmeticView {
     Object.assign(this, { state, samples });
     for (const name of CONCEPTS) this.lists[name].textContent = state[name].join(", ") || "none";
     const ready = CONCEPTS.every((name) => state[name].length);
-    this.picture.disabled = !ready;
+    this.drawn = null;
+    this.picture.disabled = true;
     this.caption.textContent = ready ? "A − B + C, and below it the same done with pixels" : this.hint;
     if (!ready) return;
     const pictures = await this.#draw(state, samples);
     if (this.state !== state || this.samples !== samples) return; // another has been asked for meanwhile
-    this.pictures = pictures;
+    this.drawn = { seed: samples.seed, pictures };
+    this.picture.disabled = false;
     const names = ["mean-a", "mean-b", "mean-c", "result", "pixels-a", "pixels-b", "pixels-c", "pixels"];
     names.forEach((name, i) => show(this.canvases[name], pictures[i]));
   }

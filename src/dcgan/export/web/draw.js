@@ -5,17 +5,17 @@ import { download, sheet, show } from "./pictures.js";
 export class DrawView {
   hint = "Choose a sample to see it large.";
 
-  constructor(element) {
+  constructor(element, guarded) {
     this.canvas = element.querySelector("canvas");
     this.caption = element.querySelector(".caption");
     element.querySelector(".one").onclick = () => {
-      download(this.canvas, `seed-${this.samples.seed}-sample-${this.state.sample}.png`);
+      if (this.drawn) download(this.canvas, this.drawn);
     };
-    element.querySelector(".all").onclick = async () => {
-      const numbers = Array.from({ length: this.shown() }, (_, i) => i);
-      const pictures = await this.samples.pictures(numbers);
-      download(sheet(pictures, Math.ceil(Math.sqrt(numbers.length))), `seed-${this.samples.seed}.png`);
-    };
+    element.querySelector(".all").onclick = () => guarded(async () => {
+      const { samples } = this, numbers = Array.from({ length: this.shown() }, (_, i) => i);
+      const pictures = await samples.pictures(numbers);
+      download(sheet(pictures, Math.ceil(Math.sqrt(numbers.length))), `seed-${samples.seed}.png`);
+    });
   }
 
   /** shown: how many samples the grid has now. */
@@ -24,6 +24,7 @@ export class DrawView {
     const [picture] = await samples.pictures([state.sample]);
     if (this.samples !== samples || this.state.sample !== state.sample) return;
     show(this.canvas, picture);
+    this.drawn = `seed-${samples.seed}-sample-${state.sample}.png`;
     this.caption.textContent = `${samples.nameOf(state.sample)} of seed ${samples.seed}`;
     this.canvas.setAttribute("aria-label", this.caption.textContent);
   }

@@ -12,15 +12,21 @@ const FIRST = 28, MORE = 28, AT_ONCE = 7; // samples: whole rows on wide and nar
 const find = (selector) => document.querySelector(selector);
 const status = find("#status");
 
-let facts, model, samples, state, views, shown = FIRST;
+let facts, model, samples, state, views, failed, shown = FIRST;
 
-/** Run something of the page; if it fails, say so in the page. */
+/** Say how it stands. */
+function tell(text, wrong = false) {
+  status.textContent = text;
+  status.classList.toggle("wrong", wrong);
+}
+
+/** Run something of the page; if it fails, say so in the page, until the next is tried. */
 async function guarded(work) {
+  if (status.classList.contains("wrong")) tell("");
   try {
     await work();
   } catch (error) {
-    status.textContent = `That did not work: ${error.message}`;
-    status.classList.add("wrong");
+    tell(`That did not work: ${error.message}`, true);
     console.error(error);
   }
 }
@@ -35,7 +41,7 @@ function change(next, replace = true) {
     const same = samples?.are(state);
     if (!same) samples = new Samples(model, facts, state);
     const view = views[state.view].render(state, samples, () => shown); // first: it is what is looked at
-    const tiles = same ? null : grid();
+    const tiles = same && !failed ? null : grid();
     marks();
     await Promise.all([view, tiles]);
   });
@@ -68,14 +74,18 @@ async function grid() {
     place.append(tile);
   }
   const began = performance.now(), tiles = [...place.children];
-  status.textContent = `Drawing ${tiles.length} samples …`;
+  failed = false;
+  tell(`Drawing ${tiles.length} samples …`);
   for (let start = 0; start < tiles.length; start += AT_ONCE) {
     const numbers = tiles.slice(start, start + AT_ONCE).map((_, i) => start + i);
-    const pictures = await mine.pictures(numbers);
+    const pictures = await mine.pictures(numbers).catch((error) => {
+      failed ||= mine === samples; // the next change tries again
+      throw error;
+    });
     if (mine !== samples) return; // others have been asked for meanwhile
     pictures.forEach((picture, i) => show(tiles[start + i].querySelector("canvas"), picture));
   }
-  status.textContent = `${tiles.length} samples, ${((performance.now() - began) / 1000).toFixed(2)} s in this browser`;
+  tell(`${tiles.length} samples, ${((performance.now() - began) / 1000).toFixed(2)} s in this browser`);
 }
 
 /** What the view has chosen, on the tiles. */
@@ -143,7 +153,7 @@ async function share() {
   } catch {
     // pages without https have no clipboard
   }
-  status.textContent = said;
+  tell(said);
 }
 
 /** What model.json says, where people look for it. */
@@ -157,7 +167,7 @@ function describe() {
 }
 
 guarded(async () => {
-  status.textContent = "Loading the network …";
+  tell("Loading the network …");
   const answer = await fetch("model.json");
   if (!answer.ok) throw new Error(`model.json: ${answer.status}`);
   facts = await answer.json();
@@ -165,8 +175,8 @@ guarded(async () => {
   model = new Model();
   await model.load();
   views = {
-    draw: new DrawView(find("#panel-draw")),
-    walk: new WalkView(find("#panel-walk"), change),
+    draw: new DrawView(find("#panel-draw"), guarded),
+    walk: new WalkView(find("#panel-walk"), change, guarded),
     arithmetic: new ArithmeticView(find("#panel-arithmetic"), change),
   };
   wire();

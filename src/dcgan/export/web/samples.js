@@ -43,6 +43,7 @@ export class Samples {
     if (missing.length) {
       const drawn = this.draw(missing.map((number) => this.latent(number)), missing.map((number) => this.labelOf(number)));
       missing.forEach((number, i) => this.#pictures.set(number, drawn.then((images) => images[i])));
+      drawn.catch(() => missing.forEach((number) => this.#pictures.delete(number))); // to be tried again
     }
     return Promise.all(numbers.map((number) => this.#pictures.get(number)));
   }

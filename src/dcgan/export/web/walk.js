@@ -13,7 +13,7 @@ export class WalkView {
   #wanted = null; // the place to show next, while another is being drawn
   #drawing = false;
 
-  constructor(element, change) {
+  constructor(element, change, guarded) {
     this.canvas = element.querySelector("canvas");
     this.caption = element.querySelector(".caption");
     this.slider = element.querySelector("input[type=range]");
@@ -22,12 +22,12 @@ export class WalkView {
     this.picture = element.querySelector(".picture");
     this.slider.oninput = () => {
       this.stop();
-      this.#show();
+      guarded(() => this.#show());
     };
-    this.play.onclick = () => (this.playing ? this.stop() : this.start());
+    this.play.onclick = () => (this.playing ? this.stop() : guarded(() => this.start()));
     this.how.onchange = () => change({ ...this.state, how: this.how.value });
     element.querySelector(".clear").onclick = () => change({ ...this.state, walk: [] });
-    this.picture.onclick = () => this.#download();
+    this.picture.onclick = () => guarded(() => this.#download());
   }
 
   async render(state, samples) {
@@ -52,33 +52,35 @@ export class WalkView {
     return new Map(state.walk.map((number, i) => [number, String(i + 1)]));
   }
 
-  start() {
+  async start() {
     if (Number(this.slider.value) >= Number(this.slider.max)) this.slider.value = 0;
-    this.playing = true;
+    const mine = (this.playing = {}); // not another that was begun meanwhile
     this.play.textContent = "Pause";
     let before = performance.now(), place = Number(this.slider.value);
-    const tick = async (now) => {
-      if (!this.playing) return;
-      place += ((now - before) / 1000 / SECONDS) * STEPS;
-      before = now;
-      this.slider.value = place;
-      await this.#show();
-      if (place >= Number(this.slider.max)) this.stop();
-      else requestAnimationFrame(tick);
-    };
-    requestAnimationFrame(tick);
+    try {
+      while (place < Number(this.slider.max)) {
+        const now = await new Promise(requestAnimationFrame);
+        if (this.playing !== mine) return;
+        place += ((now - before) / 1000 / SECONDS) * STEPS;
+        before = now;
+        this.slider.value = place;
+        await this.#show();
+      }
+    } finally {
+      if (this.playing === mine) this.stop();
+    }
   }
 
   stop() {
-    this.playing = false;
+    this.playing = null;
     this.play.textContent = "Play";
   }
 
   /** Latent at a place of the slider. All of a walk is of the first sample's class: halves of classes there are none. */
-  #latent(place) {
-    const stops = this.state.walk, leg = Math.min(Math.floor(place / STEPS), Math.max(0, stops.length - 2));
-    const ends = [stops[leg], stops[Math.min(leg + 1, stops.length - 1)]].map((number) => this.samples.latent(number));
-    return between(...ends, place / STEPS - leg, this.state.how, this.samples.facts.latent);
+  #latent(place, { walk: stops, how }, samples) {
+    const leg = Math.min(Math.floor(place / STEPS), Math.max(0, stops.length - 2));
+    const ends = [stops[leg], stops[Math.min(leg + 1, stops.length - 1)]].map((number) => samples.latent(number));
+    return between(...ends, place / STEPS - leg, how, samples.facts.latent);
   }
 
   /** Draw the slider's place; while one is being drawn only the newest wish is kept. */
@@ -88,10 +90,11 @@ export class WalkView {
     this.#drawing = true;
     try {
       while (this.#wanted !== null) {
-        const place = this.#wanted, stops = this.state.walk;
+        const place = this.#wanted, { state, samples } = this, stops = state.walk;
         this.#wanted = null;
         if (!stops.length) break;
-        const [picture] = await this.samples.draw([this.#latent(place)], [this.samples.labelOf(stops[0])]);
+        const [picture] = await samples.draw([this.#latent(place, state, samples)], [samples.labelOf(stops[0])]);
+        if (this.state.walk !== stops || this.samples !== samples) continue; // another has been asked for meanwhile
         show(this.canvas, picture);
         if (stops.length >= 2) this.#describe(place);
       }
@@ -109,11 +112,12 @@ export class WalkView {
   }
 
   async #download() {
-    const paths = this.state.walk.length - 1, label = this.samples.labelOf(this.state.walk[0]), frames = [];
+    const { state, samples } = this; // there may be others before it is drawn
+    const paths = state.walk.length - 1, label = samples.labelOf(state.walk[0]), frames = [];
     for (let path = 0; path < paths; path++) {
-      const latents = Array.from({ length: FRAMES }, (_, i) => this.#latent((path + i / (FRAMES - 1)) * STEPS));
-      frames.push(...(await this.samples.draw(latents, latents.map(() => label))));
+      const latents = Array.from({ length: FRAMES }, (_, i) => this.#latent((path + i / (FRAMES - 1)) * STEPS, state, samples));
+      frames.push(...(await samples.draw(latents, latents.map(() => label))));
     }
-    download(sheet(frames, FRAMES), `walk-of-seed-${this.samples.seed}.png`);
+    download(sheet(frames, FRAMES), `walk-of-seed-${samples.seed}.png`);
   }
 }
