@@ -14,6 +14,7 @@ from dcgan.files import read_tensors
 from dcgan.images import to_array
 from dcgan.latents import BLOCK, latents
 from dcgan.pretrained import Discriminator, Generator, ModelInfo, class_labels
+from dcgan.run import Run
 
 NAMES = ("cat", "dog", "7")
 
@@ -314,6 +315,9 @@ def refused(path, text, cls=Generator):
 
 def test_missing_files(tmp_path, generator):
     refused(tmp_path / "none", "no such run directory")
+    refused(tmp_path / ("a" * 300), "no such run directory")
+    with pytest.raises(InputError, match="no such run directory"):
+        Run.open(tmp_path / ("a" * 300))
     refused(tmp_path, "no generator.safetensors in it")
     generator.save_pretrained(tmp_path)
     refused(tmp_path, "no discriminator.safetensors in it", Discriminator)
@@ -407,7 +411,9 @@ def test_weights_that_do_not_fit(tmp_path, generator):
 
 def test_the_other_networks_file_does_not_fit(tmp_path):
     trained(Discriminator).save_pretrained(tmp_path)
-    refused(tmp_path / "discriminator.safetensors", "do not fit", Generator)
+    refused(
+        tmp_path / "discriminator.safetensors", r"is a discriminator; name .* its generator\.safetensors", Generator
+    )
 
 
 def test_a_device_that_is_not_there(tmp_path, generator):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Self
@@ -23,7 +24,7 @@ from dcgan.errors import InputError, nearest, printable
 from dcgan.files import read_tensors, write_atomically, write_tensors
 from dcgan.hub.card import require_licence
 from dcgan.hub.files import SHOWN, model_files
-from dcgan.hub.repository import fetch, require_repo_id, upload
+from dcgan.hub.repository import WEIGHTS, fetch, require_repo_id, upload
 from dcgan.images import Images, to_array
 from dcgan.latents import BLOCK, check_seed, check_truncation, latents
 from dcgan.networks import build_discriminator, build_generator
@@ -106,7 +107,7 @@ class _Pretrained(nn.Module):
         Raises InputError if there is no such model, if it is damaged, or if it is a pickle.
         """
         path = Path(path)
-        if not path.exists():
+        if not os.path.exists(path):  # unlike Path.exists, also for a name that no file can have
             path = fetch(path, cls.filename)
         file = path / cls.filename if path.is_dir() else path
         if not file.exists():
@@ -118,6 +119,9 @@ class _Pretrained(nn.Module):
             tensors, _ = read_tensors(file, like=network.state_dict())
             network.load_state_dict(tensors, assign=True)
         except (InputError, RuntimeError) as error:
+            if file.name in WEIGHTS and file.name != cls.filename:
+                what = f"is a {file.stem}; name the run directory, or its {cls.filename}"
+                raise InputError(f"{printable(file)}: {what}") from error
             raise InputError(f"{printable(file)}: the weights do not fit its description: {error}") from error
         if not all(tensor.isfinite().all() for tensor in tensors.values()):
             raise InputError(f"{printable(file)}: damaged: weights that are NaN or infinite")
@@ -193,7 +197,10 @@ class Generator(_Pretrained):
         precision: str = "fp32",
         start: int = 0,
     ) -> Iterator[np.ndarray]:
-        """As `sample`, in pieces: memory stays flat however large n is. From image `start` on, a multiple of BLOCK."""
+        """As `sample`, in pieces: memory stays flat however large n is. From image `start` on, a multiple of BLOCK.
+
+        What makes no sense is refused at once, not when the first piece is drawn.
+        """
         if n < 1:
             raise InputError(f"n: {n} images cannot be drawn; at least 1")
         if start % BLOCK:
@@ -207,7 +214,7 @@ class Generator(_Pretrained):
             z = latents(size, config.latent_dim, seed, start, config.latent, truncation)
             return z, class_labels(config.classes, size, start, label)
 
-        yield from self._pieces(self._drawing(self._dtype(precision)), block, n, start)
+        return self._pieces(self._drawing(self._dtype(precision)), block, n, start)
 
     def shares(self, n: int, seed: int = 0, **how: Any) -> Iterator[tuple[int, np.ndarray]]:
         """This process's shares of the n images of `stream`: the number of the first, and up to SHARE images.

@@ -63,10 +63,10 @@ class Run:
     def open(cls, path: str | Path) -> Run:
         """An existing run directory; InputError if it is none."""
         path = Path(path)
-        if path.is_file():
+        if os.path.isfile(path):
             raise InputError(f"{printable(path)}: is a file, not a run directory")
-        if not path.is_dir():
-            siblings = [p.name for p in path.parent.iterdir()] if path.parent.is_dir() else []
+        if not os.path.isdir(path):
+            siblings = os.listdir(path.parent) if os.path.isdir(path.parent) else []
             raise InputError(f"{printable(path)}: no such run directory{nearest(path.name, siblings)}")
         if not (path / "config.yaml").is_file():
             raise InputError(f"{printable(path)}: not a run directory (no config.yaml in it)")

@@ -99,7 +99,7 @@ def test_class_and_truncation(run: Path, images: np.ndarray, tmp_path: Path) -> 
 def test_bad_options(
     run: Path, tmp_path: Path, options: list[str], said: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert draw(run, tmp_path / "x.png", *options) == 2
+    assert draw(run, tmp_path / "new/x.png", *options) == 2
     printed = capsys.readouterr()
     assert said in printed.err + printed.out
     assert list(tmp_path.iterdir()) == []

@@ -192,6 +192,9 @@ def test_command(tmp_path, capsys):
     assert "weights in float32" in capsys.readouterr().err
     assert main(["export", str(tmp_path / "run"), "--pt2", str(tmp_path / "x"), "--title", "X"]) == 2
     assert "are of --web" in capsys.readouterr().err
+    for option in ("--licence", "--title"):
+        assert main(["export", str(tmp_path / "run"), "--web", str(tmp_path / "x"), option, "\udce9"]) == 2
+        assert f"{option}: \\udce9 is not text in UTF-8" in capsys.readouterr().err
     same = str(tmp_path / "same")
     assert main(["export", str(tmp_path / "run"), "--onnx", same, "--pt2", same]) == 2
     assert "is named twice" in capsys.readouterr().err

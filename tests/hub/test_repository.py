@@ -166,3 +166,14 @@ def test_the_explorer_draws_a_model_by_name(hub: Hub, trained: Run) -> None:
     opened = Opened(Path("hf://me/photos"), "cpu")
     assert (opened.name, opened.directory, opened.info(0).ready) == ("photos", False, True)
     assert np.array_equal(opened.samples(0, 2, 0), Generator.from_pretrained(trained.path, "cpu").sample(2))
+
+
+def test_a_name_that_may_be_a_path_says_how_to_mean_the_hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "me").mkdir()
+    with pytest.raises(
+        InputError, match=r"no such run directory or weights file; a model of the hub is hf://me/photos"
+    ):
+        Generator.from_pretrained("me/photos")
+    with pytest.raises(InputError, match=r"no such run directory or weights file$"):
+        Generator.from_pretrained("runs/photos")

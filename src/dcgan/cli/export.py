@@ -66,6 +66,9 @@ def run(arguments: Sequence[str]) -> int:
         raise InputError("--half is of --onnx and --web; a .pt2 has its weights in float32")
     if not options.web and (options.title or options.ort):
         raise InputError("--title and --ort are of --web, which is not asked for")
+    for name, text in (("title", options.title), ("licence", options.licence)):
+        if text and text.encode("utf-8", "replace").decode() != text:
+            raise InputError(f"--{name}: {printable(text)} is not text in UTF-8")
     require_new(*wanted, folders=False)
     from dcgan.export.onnx import check_installed, export_onnx
     from dcgan.export.program import export_program

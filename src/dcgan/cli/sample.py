@@ -58,10 +58,11 @@ def _draw(options: SampleOptions) -> int:
     config = generator.info.network
     how: dict[str, Any] = {"label": options.label, "truncation": options.truncation}
     shape = (options.n, *config.size, config.image_channels)
+    pieces = generator.stream(options.n, options.seed, **how)
     try:
         distributed.from_main(lambda: options.out.parent.mkdir(parents=True, exist_ok=True))
         if distributed.world() == 1:
-            write(options.out, generator.stream(options.n, options.seed, **how), shape)
+            write(options.out, pieces, shape)
         else:
             _write_together(options.out, generator.shares(options.n, options.seed, **how), shape)
     except OSError as error:

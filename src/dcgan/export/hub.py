@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from dcgan.errors import InputError, printable
@@ -32,7 +33,7 @@ def push(
     require_repo_id(repo_id)
     require_licence(licence)
     model, target = Path(model), Path(folder) if folder is not None else None
-    if not model.exists():
+    if not os.path.exists(model):
         raise InputError(f"{printable(model)}: no such run directory or weights file")
     require_new(target, folders=False, option="--folder")
     files = _files(model, repo_id, licence)
