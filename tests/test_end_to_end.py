@@ -40,7 +40,7 @@ def test_the_default_learns_the_bundled_digits(tmp_path: Path) -> None:
     digits = find_source("digits")
     images, labels = digits.images, digits.labels  # type: ignore[attr-defined]
     held_out, references = images[:500], images[500:]
-    run = dcgan.train("digits", images=64 * 600, out=tmp_path / "run", quiet=True)
+    run = dcgan.train("digits", images=64 * 300, out=tmp_path / "run", quiet=True)
     drawn = dcgan.Generator.from_pretrained(run.path).sample(500, seed=1)[..., 0]
     assert drawn.shape == (500, 28, 28)
 

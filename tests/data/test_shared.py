@@ -33,8 +33,9 @@ def shards(root: Path, pattern: str = "") -> Source:
 
 
 def cifar10(root: Path) -> Source:
-    write_folder(root, ["cifar-10-batches-bin/data_batch_1.bin"])
-    (root / "cifar-10-batches-bin/data_batch_1.bin").write_bytes(bytes(2 * 3073))
+    (root / "cifar-10-batches-bin").mkdir(parents=True)
+    for number in range(1, 6):
+        (root / f"cifar-10-batches-bin/data_batch_{number}.bin").write_bytes(bytes(3073))
     return find_source("cifar10", root)
 
 
@@ -68,7 +69,7 @@ KINDS: list[tuple[Callable[[Path], Source], str]] = [
     (idx, "IDX file train-images-idx3-ubyte.gz: 6 images in 3 classes"),
     (shards, "2 shards my shards: 3 images in 2 classes"),
     (lambda root: shards(root, "/*.tar"), "2 shards *.tar: 3 images in 2 classes"),
-    (cifar10, "cifar10 cifar-10-batches-bin: 2 images in 10 classes"),
+    (cifar10, "cifar10 cifar-10-batches-bin: 5 images in 10 classes"),
     (svhn, "svhn train_32x32.mat: 2 images in 10 classes"),
     (lsun, "lsun-bedroom bedroom_train_lmdb: 1 image"),
     (mnist, "mnist train-images-idx3-ubyte.gz: 6 images in 10 classes"),

@@ -75,10 +75,10 @@ def test_a_rate_too_low_to_move_g_is_named_within_50_steps(train: Callable[..., 
 def test_a_generator_whose_turn_it_is_not_or_that_has_come_to_rest_is_no_alarm(
     train: Callable[..., dcgan.Run], settings: dict[str, Any]
 ) -> None:
-    run = train(400, health="stop", **settings)
+    run = train(160, health="stop", **settings)
     assert events(run) == []
     moved = [line["moved_g"] for line in run.metrics() if "moved_g" in line]
-    assert len(moved) >= 3
+    assert len(moved) >= 2
     assert min(moved) > 1e-5
 
 
