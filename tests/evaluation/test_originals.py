@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,9 @@ NETWORK = NetworkConfig(image_size="16", channels="3")
 QUIET = Display(quiet=True)
 
 
-def test_a_folder_has_no_test_split_but_can_be_given_one(small: Path, held_out: Path, packed: Pack) -> None:
+def test_a_folder_has_no_test_split_but_can_be_given_one(
+    small: Path, held_out: Path, packed: Pack, tmp_path: Path
+) -> None:
     source = Originals(DataConfig(data=str(small)))
     found = source.splits(NETWORK, None, QUIET)
     assert found.train.key == packed.key
@@ -25,8 +28,10 @@ def test_a_folder_has_no_test_split_but_can_be_given_one(small: Path, held_out: 
     given = source.splits(NETWORK, held_out, QUIET)
     assert given.test is not None
     assert len(given.test.images) == 40
-    with pytest.raises(InputError, match="the very images"):
-        source.splits(NETWORK, small, QUIET)
+    copy = shutil.copytree(small, tmp_path / "copy", copy_function=shutil.copyfile)  # with other times
+    for images in (small, copy):
+        with pytest.raises(InputError, match="the very images"):
+            source.splits(NETWORK, images, QUIET)
 
 
 def test_images_are_prepared_as_the_settings_say(small: Path) -> None:

@@ -63,11 +63,18 @@ def test_of_very_many_only_so_many_are_compared_and_it_says_so(finished, monkeyp
 @pytest.mark.parametrize("key", [None, 7, "../../etc", "0" * 32])
 def test_without_the_packed_images_it_says_why(run, key):
     facts = json.loads((run / "data.json").read_text())
-    (run / "data.json").write_text(json.dumps({**facts, "key": key}))
+    (run / "data.json").write_text(json.dumps({**facts, "key": key, "digest": None}))
     with client_of(run) as client:
         said = client.post("/api/runs/0/neighbours", json={"picks": [{"number": 0}]}).json()
     assert not said["found"]
     assert ("not packed" if key == "0" * 32 else "does not say") in said["reason"]
+
+
+def test_a_pack_of_a_copy_with_other_times_does_as_well(run, finished):
+    facts = json.loads((run / "data.json").read_text())
+    (run / "data.json").write_text(json.dumps({**facts, "key": "0" * 32}))
+    pack, same = training_images(run, (16, 16, 3)), training_images(finished, (16, 16, 3))
+    assert np.array_equal(pack.images, same.images)
 
 
 def test_weights_and_other_shapes_have_no_training_images(client, finished):

@@ -88,6 +88,10 @@ class Pack:
     streamed: ShardSource | None = None
     """What is trained on, of which this is a sample; None when it is this."""
 
+    def holds(self, key: object, digest: object) -> bool:
+        """Whether these are the images of this key or, wherever they come from, of this digest."""
+        return self.key == key or (self.digest is not None and self.digest == digest)
+
     @property
     def total(self) -> int:
         """Images of an epoch."""

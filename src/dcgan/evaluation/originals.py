@@ -70,7 +70,7 @@ class Originals:
         train = self._training(source, network, display)
         if test is not None:
             held_out = self.prepared(find_source_of_run(test, self.settings.data_root, "test"), network, display)
-            if held_out.key == train.key:
+            if held_out.holds(train.key, train.digest):
                 raise InputError(f"test: {printable(test)} holds the very images of {printable(train.source)}")
             return RealImages(train, held_out)
         try:
@@ -95,7 +95,7 @@ def require_own(found: Pack, run: Run, data: str, advice: str) -> None:
     They are if their source is as it was, or else, of runs that know it, if what was packed is.
     """
     before = run.data.get("digest")
-    if found.key == run.data.get("key") or (found.digest is not None and found.digest == before):
+    if found.holds(run.data.get("key"), before):
         return
     doubt = " (told by names, sizes and times alone: a copy has to keep them, as with cp -p or rsync -t)"
     raise InputError(

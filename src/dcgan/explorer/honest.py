@@ -30,15 +30,22 @@ def training_images(run: Path, shape: tuple[int, ...]) -> Pack:
     """
     if not run.is_dir():
         raise InputError("a weights file does not say what it was trained on")
-    key = Run(run).data.get("key")
+    key, digest = (Run(run).data.get(name) for name in ("key", "digest"))
     if not isinstance(key, str) or not re.fullmatch("[0-9a-f]{32}", key):
         raise InputError("this run does not say which images it was trained on")
-    pack = open_pack(default_cache() / "packs" / key, fresh=False)
+    packs = default_cache() / "packs"
+    pack = open_pack(packs / key, fresh=False) or _copy(packs, digest)
     if pack is None:
         raise InputError("the images it was trained on are not packed on this machine; dcgan evaluate packs them again")
     if pack.images.shape[1:] != shape:
         raise InputError("the packed images have another shape than the generator's")
     return pack
+
+
+def _copy(packs: Path, digest: object) -> Pack | None:
+    """A pack of the same images from another place; None if there is none."""
+    found = (open_pack(folder, fresh=False) for folder in (sorted(packs.iterdir()) if packs.is_dir() else ()))
+    return next((pack for pack in found if pack and pack.holds(None, digest)), None)
 
 
 def neighbours(pack: Pack, drawn: np.ndarray, k: int, usual: float) -> Neighbours:
