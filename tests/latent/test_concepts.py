@@ -126,7 +126,7 @@ def test_numbers_alone_need_no_images(generator: Generator) -> None:
         ("", {}, "a: no samples named"),
         ("bright", {"samples": 0}, "0 samples a concept"),
         ("bright", {"confidence": 1.5}, r"confidence of 1\.5"),
-        ("bright", {"seed": -1}, "seed -1"),
+        ("bright", {"seed": -1}, "seed: -1"),
         ("nothing.json", {}, "nothing.json: cannot be read"),
     ],
 )

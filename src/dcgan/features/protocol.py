@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from dcgan.errors import InputError
+from dcgan.latents import check_seed
 
 
 @dataclass(frozen=True)
@@ -42,8 +43,7 @@ class Protocol:
                 raise InputError(f"{name}: {value} is not at least 1")
         if self.folds < 2:
             raise InputError(f"folds: {self.folds} is not at least 2")
-        if not 0 <= self.seed < 2**63:
-            raise InputError(f"seed: {self.seed} is outside [0, 2^63)")
+        check_seed(self.seed)
         if self.choose not in ("validation", "cv"):
             raise InputError(f"choose: {self.choose!r} is neither validation nor cv")
         if any(not 0 < c < float("inf") for c in self.c):

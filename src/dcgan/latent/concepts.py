@@ -25,7 +25,7 @@ from dcgan.latent.attributes import (
     split,
 )
 from dcgan.latent.saved import generator_digest, read_projection
-from dcgan.latents import latents
+from dcgan.latents import check_seed, latents
 from dcgan.pretrained import Generator
 from dcgan.progress import Display
 
@@ -139,10 +139,10 @@ def find_concepts(
     and none that is named by its number. data: labelled images, by default the run's own. Raises InputError for what
     cannot be picked, before anything slow.
     """
-    if samples < 1 or not 0 <= confidence <= 1 or not 0 <= seed < 2**63:
+    check_seed(seed)
+    if samples < 1 or not 0 <= confidence <= 1:
         raise InputError(
-            f"{samples} samples a concept at a confidence of {confidence:g}, seed {seed}: "
-            "wants 1 or more, a confidence in [0, 1], a seed in [0, 2^63)"
+            f"{samples} samples a concept at a confidence of {confidence:g}: wants 1 or more, a confidence in [0, 1]"
         )
     pickings: dict[str, Picking] = {}
     for option, text in texts.items():

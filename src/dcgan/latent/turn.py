@@ -16,6 +16,7 @@ from dcgan.errors import InputError
 from dcgan.images import grid
 from dcgan.latent.concepts import Concept, by_numbers
 from dcgan.latent.saved import Direction, generator_digest
+from dcgan.latents import check_seed
 from dcgan.pretrained import Generator
 
 GROUP = 4
@@ -55,10 +56,10 @@ def direction(generator: Generator, start: Concept, end: Concept) -> Direction:
 
 def check(rows: int, steps: int, seed: int, reach: float = REACH) -> None:
     """Raise InputError for values that make no turn."""
-    if rows < 1 or steps < 2 or not 0 < reach <= FURTHEST or not 0 <= seed < 2**63:
+    check_seed(seed)
+    if rows < 1 or steps < 2 or not 0 < reach <= FURTHEST:
         raise InputError(
-            f"{rows} samples, {steps} steps, reach {reach:g}, seed {seed}: wants 1 or more, 2 or more, "
-            f"(0, {FURTHEST:,}], and [0, 2^63)"
+            f"{rows} samples, {steps} steps, reach {reach:g}: wants 1 or more, 2 or more, and (0, {FURTHEST:,}]"
         )
     if rows * steps > MOST_IMAGES:
         raise InputError(f"steps: {rows * steps:,} images are too many for one turn; at most {MOST_IMAGES:,}")

@@ -67,6 +67,7 @@ def reproduce(
     is measured, over the plan's. settings: any of `dcgan.config` by name, such as `minutes=5`, over the plan's.
     Raises InputError for wrong input before anything is written, and KeyboardInterrupt once all is saved.
     """
+    from dcgan.latents import check_seed
     from dcgan.progress import Display as Shown
     from dcgan.reproduce.experiment import SCALES, Reproduction
     from dcgan.reproduce.job import Job, parts, planned
@@ -75,8 +76,7 @@ def reproduce(
     experiment = find_experiment(name)
     if scale not in SCALES:
         raise InputError(f"scale: there is no {scale!r} (there are: {', '.join(SCALES)})")
-    if not 0 <= seed < 2**63:
-        raise InputError(f"seed: {seed} is outside [0, 2^63)")
+    check_seed(seed)
     given = {key: value for key, value in (options or {}).items() if value is not None}
     if useless := [key for key in given if key not in experiment.options]:
         wanted = f"; it takes {', '.join(experiment.options)}" if experiment.options else ""
