@@ -199,6 +199,23 @@ def test_a_training_image_among_the_held_out_ones_hides_no_copies(
     assert scores["near_copied_features", 40].value > 0.9
 
 
+def test_memorisation_without_an_extractor_is_of_pixels_alone(
+    run: Path, held_out: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refused(_: Job) -> None:
+        raise InputError("extractor: its weights cannot be had")
+
+    monkeypatch.setattr(Job, "choose", refused)
+    scores = evaluate(run, test=held_out, metrics=["memorisation"], samples=40)
+    assert [score.metric for score in scores] == ["nearest_training", "copied", "near_copied"]
+    said = capsys.readouterr().out
+    assert "memorisation is looked for in pixels alone: extractor: its weights cannot be had" in said
+    with Image.open(run / "memorisation.png") as picture:
+        assert (picture.width - 2) / 18 == 6
+    with pytest.raises(InputError, match="cannot be had"):  # it was asked for
+        scored(run, held_out, metrics=["memorisation"], samples=40, extractor="inception")
+
+
 def test_memorisation_without_held_out_images_gives_distances_alone(ready: None, run: Path) -> None:
     scores = scored(run, None, metrics=["memorisation"], samples=40, extractor="classifier")
     assert [name for name, _ in scores] == ["nearest_training", "nearest_training_features"]

@@ -18,6 +18,12 @@ EXTRACTORS = ("auto", "inception", "dinov2", "classifier")
 PRECISIONS = ("fp32", "bf16")
 
 
+def check_precision(precision: str) -> None:
+    """Raises InputError for one that there is not."""
+    if precision not in PRECISIONS:
+        raise InputError(f"precision: there is no {precision!r} (there are: {', '.join(PRECISIONS)})")
+
+
 def choose_extractor(
     name: str, weights: Path | None, train: Pack, device: torch.device, precision: str, display: Display
 ) -> Extractor:
@@ -30,8 +36,7 @@ def choose_extractor(
         raise InputError(
             f"extractor: there is no {name!r}{nearest(name, EXTRACTORS)} (there are: {', '.join(EXTRACTORS)})"
         )
-    if precision not in PRECISIONS:
-        raise InputError(f"precision: there is no {precision!r} (there are: {', '.join(PRECISIONS)})")
+    check_precision(precision)
     if name == "auto":
         name, why = _automatic(weights, train)
         display.say(f"extractor: {name}, because {why}")

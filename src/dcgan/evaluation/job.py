@@ -190,28 +190,30 @@ def neighbour_scores(job: Job) -> list[Score]:
     return scores
 
 
-def memorisation_scores(job: Job, extractor: Extractor, run: Run | None) -> list[Score]:
-    """Whether training images are drawn again, in pixels and in features; with a picture in the run directory."""
+def memorisation_scores(job: Job, extractor: Extractor | None, run: Run | None) -> list[Score]:
+    """Whether training images are drawn again, in pixels and in any features; with a picture in the run directory."""
     train, test = job.real.train, job.real.test
     drawn = job.generator.sample(job.samples, job.seed, truncation=job.truncation)
     held_out = None if test is None else test.images
     seen = None if held_out is None else in_training(held_out, train.images)
     comparing = functools.partial(job.display.counter, "comparing with training")
     pixels = memorisation(drawn, train.images, held_out, comparing(), seen=seen)
-    of_drawn, of_train = (
-        extractor(images, job.display.counter(f"looking at {what}")).features
-        for images, what in ((drawn, "drawn"), (train.images, "training"))
-    )
-    of_held_out = None if held_out is None else extractor(held_out, job.display.counter("looking at test")).features
-    features = memorisation(of_drawn, of_train, of_held_out, comparing(), learned=extractor.learned, seen=seen)
+    rows = np.unique([*range(min(SHOWN, len(drawn))), *pixels.suspects[:SHOWN]])
+    found, shown = [(pixels, _pixels("fp32"))], None
+    if extractor:
+        of_drawn, of_train = (
+            extractor(images, job.display.counter(f"looking at {what}")).features
+            for images, what in ((drawn, "drawn"), (train.images, "training"))
+        )
+        of_test = None if held_out is None else extractor(held_out, job.display.counter("looking at test")).features
+        features = memorisation(of_drawn, of_train, of_test, comparing(), learned=extractor.learned, seen=seen)
+        found, shown = [*found, (features, _of(extractor))], (of_drawn[rows], of_train)
     if run:
-        rows = np.unique([*range(min(SHOWN, len(drawn))), *pixels.suspects[:SHOWN]])
-        picture = neighbour_grid(drawn[rows], train.images, features=(of_drawn[rows], of_train))
-        save_png(run.path / "memorisation.png", picture)
+        save_png(run.path / "memorisation.png", neighbour_grid(drawn[rows], train.images, features=shown))
         job.display.say(f"{run.path / 'memorisation.png'}: samples, each with its nearest training images")
-    for found in (pixels, features):
-        job.display.say(f"memorisation, {found.space}: {found.reading}")
-    return [*_contrast(job, pixels, _pixels("fp32")), *_contrast(job, features, _of(extractor))]
+    for one, _ in found:
+        job.display.say(f"memorisation, {one.space}: {one.reading}")
+    return [score for one, how in found for score in _contrast(job, one, how)]
 
 
 def _contrast(job: Job, found: Memorisation, how: dict[str, Any]) -> list[Score]:

@@ -6,7 +6,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from dcgan import distributed
-from dcgan.errors import printable
+from dcgan.errors import InputError, printable
+from dcgan.evaluation.choice import check_precision
 from dcgan.evaluation.extractors import Extractor
 from dcgan.evaluation.job import Job, check_needs, feature_scores, memorisation_scores, neighbour_scores
 from dcgan.evaluation.metrics import DEFAULT_METRICS, FEWEST, OF_FEATURES, check_metrics, check_number
@@ -41,17 +42,19 @@ def evaluate(
     data: the real images; by default those that the run was trained on. test: held-out ones, by default the test
     split if there is one. metrics: of fid, kid, prc (precision, recall), dc (density, coverage), isc, 1nn (the paper's
     Table 3, at 1,000, 10,000, … up to `samples` drawings) and memorisation (also a picture, memorisation.png, in a run
-    directory). extractor: auto, inception, dinov2 or classifier; weights: its file. reference_samples: real images to
-    compare with, by default all. precision: of the extractor, and of the drawings of 1nn. json: a file to add the
-    scores to, a line each. In both files features' scores, 1nn's and memorisation's are as soon as they are there.
-    Raises InputError for wrong input. Processes started by torchrun share the drawing and
-    looking of the metrics of features; the rest is done by the main one, which alone has the scores.
+    directory; where `auto` has no extractor, in pixels alone, and it says so). extractor: auto, inception, dinov2 or
+    classifier; weights: its file. reference_samples: real images to compare with, by default all. precision: of the
+    extractor, and of the drawings of 1nn. json: a file to add the scores to, a line each. In both files features'
+    scores, 1nn's and memorisation's are as soon as they are there. Raises InputError for wrong input. Processes
+    started by torchrun share the drawing and looking of the metrics of features; the rest is done by the main one,
+    which alone has the scores.
     """
     check_metrics(metrics)
     check_number("samples", samples, 1 if set(metrics) == {"1nn"} else FEWEST)
     check_number("reference", FEWEST if reference_samples is None else reference_samples)
     check_seed(seed)
     check_truncation(truncation)
+    check_precision(precision)
     path = Path(model)
     with distributed.joined(device), Display(quiet=quiet or not distributed.is_main()) as display:
         generator = Generator.from_pretrained(path, device)
@@ -111,8 +114,13 @@ def _groups(job: Job, metrics: Sequence[str], run: Run | None) -> Iterator[list[
     if not distributed.is_main():
         return
     if "memorisation" in metrics and not chosen:  # now: it can be refused
-        chosen = job.choose()
+        try:
+            chosen = job.choose()
+        except InputError as error:
+            if job.extractor != "auto" or job.weights:
+                raise
+            job.display.warn(f"memorisation is looked for in pixels alone: {error}")
     if "1nn" in metrics:
         yield neighbour_scores(job)
-    if "memorisation" in metrics and chosen:
+    if "memorisation" in metrics:
         yield memorisation_scores(job, chosen, run)
