@@ -72,7 +72,7 @@ def test_the_posts_command_on_mnist(data_root: Path, tmp_path: Path) -> None:
     [
         ("smiles64/smiles64.zip", [], (64, 64, 1)),
         ("smiles64/smiles64.zip", ["--image-size", "48x64", "--conditional"], (48, 64, 1)),
-        ("cifar10-jpeg/train.zip", [], (32, 32, 3)),
+        ("cifar10-jpeg/test.zip", [], (32, 32, 3)),
     ],
 )
 def test_photographs_need_no_other_option(
