@@ -1,12 +1,15 @@
 from __future__ import annotations
 
+import io
 import itertools
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
 from dcgan.data.batches import Batches, ReadAhead, open_batches
+from dcgan.data.patience import FileRows
 
 
 def numbered(n: int) -> tuple[np.ndarray, np.ndarray]:
@@ -52,16 +55,23 @@ def test_every_part_of_a_batch_is_a_sample_of_a_set_that_is_sorted_by_class(resi
         assert len(part) == 25
 
 
-def test_a_memory_map_is_read_from_front_to_back() -> None:
-    class Watched:
-        def __getitem__(self, rows: np.ndarray) -> np.ndarray:
-            assert np.all(np.diff(rows) >= 0)
-            return images[rows]
+def test_a_memory_map_is_read_from_front_to_back(tmp_path: Path) -> None:
+    class Watched(io.FileIO):
+        def seek(self, place: int, whence: int = 0) -> int:
+            places.append(place)
+            return super().seek(place, whence)
 
     images, labels = numbered(50)
-    batches = Batches(images, labels, batch_size=20, seed=0)
-    batches._rows = Watched()  # type: ignore[assignment]
-    for shown, of_them in itertools.islice(batches, 5):
+    (tmp_path / "images.bin").write_bytes(images.tobytes())
+    batches = Batches(np.memmap(tmp_path / "images.bin", np.uint8, "r", shape=images.shape), labels, 20, seed=0)
+    assert isinstance(batches._rows, FileRows)
+    batches._rows._file.close()
+    batches._rows._file = Watched(tmp_path / "images.bin")
+    for _ in range(5):
+        places = list[int]()
+        shown, of_them = next(batches)
+        assert len(places) == 20
+        assert np.all(np.diff(places) >= 0)
         assert of_them is not None
         assert shown[:, 0, 0, 0].tolist() == of_them.tolist()
         assert sorted(of_them.tolist()) != of_them.tolist()

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from dcgan.data.patience import FileRows, rows_of
+from dcgan.data.patience import rows_of
 from dcgan.device import has_room
 
 Batch = tuple[torch.Tensor, torch.Tensor | None]
@@ -76,7 +76,7 @@ class Batches(Iterator[Batch]):
         rows = self._own_rows()
         if self._resident:
             return self._gather(*self._resident, torch.from_numpy(rows))
-        images = torch.from_numpy(front_to_back(self._rows, rows)).permute(0, 3, 1, 2)
+        images = torch.from_numpy(self._rows[rows]).permute(0, 3, 1, 2)
         labels = None if self.labels is None else torch.from_numpy(self.labels[rows])
         return images, labels
 
@@ -119,15 +119,6 @@ class Batches(Iterator[Batch]):
     def _permutation(self) -> np.ndarray:
         rng = np.random.Generator(np.random.Philox(key=self.seed, counter=[0, 0, 1, self.epoch]))
         return rng.permutation(len(self.images))
-
-
-def front_to_back(images: np.ndarray | FileRows, rows: np.ndarray) -> np.ndarray:
-    """images[rows], read in the order in which they lie on a disk."""
-    order = rows.argsort()
-    found = images[rows[order]]
-    result = np.empty_like(found)
-    result[order] = found
-    return result
 
 
 class ReadAhead(Iterator[Batch]):

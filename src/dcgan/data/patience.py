@@ -91,9 +91,9 @@ class FileRows:
             self._file = self.path.open("rb", buffering=0)
         images = np.empty((len(rows), *self.shape), self.dtype)
         try:
-            for row, image in zip(rows.tolist(), images, strict=True):
-                self._file.seek(self.offset + row * self.size)
-                if self._file.readinto(image.data) != self.size:
+            for place in rows.argsort().tolist():  # front to back, as they lie on the disk
+                self._file.seek(self.offset + int(rows[place]) * self.size)
+                if self._file.readinto(images[place].data) != self.size:
                     raise OSError(errno.EIO, "it has become shorter")
         except OSError:
             self._file.close()  # the next try opens it anew
