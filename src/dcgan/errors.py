@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import difflib
+import os
 import re
 from collections.abc import Iterable
+from pathlib import Path
 
 
 class InputError(ValueError):
@@ -19,6 +21,11 @@ def nearest(name: str, known: Iterable[str]) -> str:
     """`"; did you mean 'x'?"` for the known name closest to `name`, or an empty string."""
     matches = difflib.get_close_matches(name, list(known), n=1, cutoff=0.65)
     return f"; did you mean {matches[0]!r}?" if matches else ""
+
+
+def nearest_beside(path: Path) -> str:
+    """`nearest` to the name of a path that is not there, among what is in its folder."""
+    return nearest(path.name, os.listdir(path.parent) if os.path.isdir(path.parent) else [])
 
 
 def printable(text: object) -> str:

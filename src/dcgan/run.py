@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from dcgan.config import Config
-from dcgan.errors import InputError, nearest, printable
+from dcgan.errors import InputError, nearest_beside, printable
 from dcgan.files import append_lines, load_yaml, sync_file, sync_folder, to_yaml, write_atomically
 from dcgan.images import grid, save_gif, save_png
 from dcgan.reading import is_integer, open_regular, parse_json, read_json
@@ -66,8 +66,7 @@ class Run:
         if os.path.isfile(path):
             raise InputError(f"{printable(path)}: is a file, not a run directory")
         if not os.path.isdir(path):
-            siblings = os.listdir(path.parent) if os.path.isdir(path.parent) else []
-            raise InputError(f"{printable(path)}: no such run directory{nearest(path.name, siblings)}")
+            raise InputError(f"{printable(path)}: no such run directory{nearest_beside(path)}")
         if not (path / "config.yaml").is_file():
             raise InputError(f"{printable(path)}: not a run directory (no config.yaml in it)")
         return cls(path)

@@ -18,7 +18,7 @@ from dcgan.data.shards.pattern import is_pattern
 from dcgan.data.shards.source import shard_folder, shard_source
 from dcgan.data.source import TAR_EXTENSIONS, Source, Split
 from dcgan.data.streams import is_tar
-from dcgan.errors import InputError, nearest, printable
+from dcgan.errors import InputError, nearest, nearest_beside, printable
 from dcgan.reading import at_home
 
 __all__ = ["NAMES", "default_data_root", "find_source", "find_source_of_run"]
@@ -94,7 +94,5 @@ def _file_source(path: Path) -> Source:
 
 
 def _nothing_at(path: Path, text: str) -> str:
-    known = nearest(text.lower(), NAMES)
-    if not known and path.parent.is_dir():
-        known = nearest(path.name, [entry.name for entry in path.parent.iterdir()])
+    known = nearest(text.lower(), NAMES) or nearest_beside(path)
     return f"no data at '{printable(text)}': DATA is {FORMS}{known}"

@@ -5,7 +5,6 @@ huggingface_hub is the extra `hub`. Its settings hold: $HF_HOME (cache), $HF_HUB
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -14,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import dcgan
-from dcgan.errors import InputError, nearest, printable
+from dcgan.errors import InputError, nearest_beside, printable
 
 WEIGHTS = ("generator.safetensors", "discriminator.safetensors")
 UPLOADED = (*WEIGHTS, "model.json", "README.md", "samples.png")
@@ -56,9 +55,8 @@ def fetch(path: Path, filename: str) -> Path:
     assert filename in WEIGHTS
     address = Address.parse(path.as_posix())
     if address is None or not (address.explicit or _may_be_meant(path)):
-        siblings = os.listdir(path.parent) if os.path.isdir(path.parent) else []
         hub = f"; a model of the hub is hf://{address}" if address and path.parent.name != "runs" else ""
-        raise InputError(f"{printable(path)}: no such run directory or weights file{nearest(path.name, siblings)}{hub}")
+        raise InputError(f"{printable(path)}: no such run directory or weights file{nearest_beside(path)}{hub}")
     with _explained(f"{address}", filename):
         from huggingface_hub import hf_hub_download
         from huggingface_hub.constants import is_offline_mode
