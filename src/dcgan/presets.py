@@ -117,9 +117,14 @@ IMPORTED = "trained by the authors of the paper, imported from their weights"
 """How the description of the data of such a run ends."""
 
 
+def imported(source: object) -> bool:
+    """Whether this describes the data of a run that was not trained here; see `IMPORTED`."""
+    return str(source).endswith(IMPORTED)
+
+
 def again(config: Config, source: object) -> list[str]:
     """The command that makes such a run anew, without folders; `source`: the description of its data."""
-    if str(source).endswith(IMPORTED):
+    if imported(source):
         return ["dcgan", "import-authors", "FOLDER", "--out", "RUN"]
     return command(config.replace(data=last_name(config.data.data), data_root=""))
 

@@ -58,7 +58,7 @@ def _draw(options: SampleOptions) -> int:
     config = generator.info.network
     how: dict[str, Any] = {"label": options.label, "truncation": options.truncation}
     shape = (options.n, *config.size, config.image_channels)
-    pieces = generator.stream(options.n, options.seed, **how)
+    pieces = generator.stream(options.n, options.seed, **how)  # refuses what makes no sense before a folder is made
     try:
         distributed.from_main(lambda: options.out.parent.mkdir(parents=True, exist_ok=True))
         if distributed.world() == 1:

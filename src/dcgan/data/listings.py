@@ -230,7 +230,7 @@ def _select(names: Iterable[str], what: str) -> tuple[tuple[str, ...], tuple[int
     """The names that are pictures, their labels, the class names, and what pictures are left out."""
     visible = {name: parts for name in names if (parts := _parts(name)) and not any(map(_hidden, parts))}
     pictures = {name: p for name, p in visible.items() if name.lower().endswith((*EXTENSIONS, "/"))}
-    kinds = Counter(os.path.splitext(name)[1].lower() or "no extension" for name in visible)
+    kinds = Counter(os.path.splitext(name)[1].lower() or "no extension" for name in visible if name not in pictures)
     if not pictures:
         found = ", ".join(printable(kind) for kind, _ in kinds.most_common(5))
         count = f"{len(visible)} file{'s' * (len(visible) != 1)}, none of them an image: {found}"

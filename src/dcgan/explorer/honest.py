@@ -44,7 +44,9 @@ def training_images(run: Path, shape: tuple[int, ...]) -> Pack:
 
 def _copy(packs: Path, digest: object) -> Pack | None:
     """A pack of the same images from another place; None if there is none."""
-    found = (open_pack(folder, fresh=False) for folder in (sorted(packs.iterdir()) if packs.is_dir() else ()))
+    if not digest or not packs.is_dir():
+        return None
+    found = (open_pack(folder, fresh=False) for folder in sorted(packs.iterdir()))
     return next((pack for pack in found if pack and pack.holds(None, digest)), None)
 
 

@@ -11,7 +11,7 @@ from typing import Any
 from dcgan.config import Config
 from dcgan.errors import InputError, printable, without_folders
 from dcgan.files import to_yaml
-from dcgan.presets import IMPORTED, again
+from dcgan.presets import again, imported
 
 LONGEST = 300
 COLOURS = {"1": "grey", "3": "RGB", "4": "RGBA"}
@@ -46,7 +46,7 @@ def require_licence(text: str) -> None:
 def card(facts: Facts) -> str:
     """The whole README.md. Paths are without their folders; no text from outside is markup."""
     require_licence(facts.licence)
-    if facts.licence == "unknown" and facts.source.endswith(IMPORTED):
+    if facts.licence == "unknown" and imported(facts.source):
         facts = replace(facts, licence="mit")  # that of the authors' repository, where their weights are
     head = to_yaml(
         {

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from dcgan.errors import last_name
-from dcgan.presets import IMPORTED, again
+from dcgan.presets import again, imported
 from dcgan.report.html import records, text
 from dcgan.run import Run
 
@@ -24,7 +24,7 @@ def reproduction(run: Run) -> str:
     )
     sessions = records(run.sessions())
     facts = "".join(_session(session) for session in sessions[-20:])
-    if str(data.get("source")).endswith(IMPORTED):
+    if imported(data.get("source")):
         return f"<h2>Do it again</h2><pre>{text(shlex.join(words))}</pre>"
     none = "<p class=dim>It was made before versions and hardware were recorded.</p>"
     return (

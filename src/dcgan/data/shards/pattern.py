@@ -42,10 +42,11 @@ def expand(pattern: str) -> tuple[str, ...]:
         return tuple(urls)
     found: list[str] = []
     for path in _unbraced(os.path.expanduser(pattern)):
-        globbed = any(c in path for c in "*?[") and not os.path.exists(path)
-        folder, name = os.path.split(path)
-        literal = os.path.join(glob.escape(folder), name) if os.path.isdir(folder) else path
-        matches = sorted(glob.glob(literal)) if globbed else [path]
+        matches = [path]
+        if any(c in path for c in "*?[") and not os.path.exists(path):
+            folder, name = os.path.split(path)
+            literal = os.path.join(glob.escape(folder), name) if os.path.isdir(folder) else path
+            matches = sorted(glob.glob(literal))
         found += [match for match in matches if os.path.isfile(match)]
         if not matches or not os.path.exists(matches[0]):
             raise InputError(f"{printable(pattern)}: there is no {printable(path)}")
