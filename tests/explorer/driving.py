@@ -55,11 +55,15 @@ def visiting(browser: Any, address: str, **options: Any) -> Iterator[Any]:
     page.on("pageerror", lambda error: wrong.append(str(error)))
     page.on("requestfailed", lambda asked: wrong.append(f"failed: {asked.url}") if "blob:" not in asked.url else None)
     page.on("request", lambda asked: None if asked.url.startswith((address, "blob:")) else wrong.append(asked.url))
+    page.waits = set[Any]()  # for the answers to these; Playwright's "networkidle" is true for good once it was so
+    page.on("request", lambda asked: page.waits.add(asked))
+    page.on("requestfinished", lambda asked: page.waits.discard(asked))
+    page.on("requestfailed", lambda asked: page.waits.discard(asked))
     try:
         page.goto(address)
         yield page
         wrong = [text for text in wrong if not (page.refusals and "status of 422" in text)]
-        assert wrong == []
+        assert wrong == [], wrong  # said here, as pytest does not rewrite this module's asserts
     finally:
         context.close()  # which ends what is still asked for, and may be told as a failure
 
@@ -70,8 +74,20 @@ def go(page, tab: str) -> None:
 
 
 def settled(page) -> None:
-    page.wait_for_load_state("networkidle")
-    page.wait_for_timeout(150)
+    """Wait until nothing was asked for in a while."""
+    quiet = 0
+    for _ in range(WAIT // 50):
+        page.wait_for_timeout(50)
+        quiet = 0 if page.waits else quiet + 1
+        if quiet == 4:
+            return
+    raise AssertionError(f"never settled: {[asked.url for asked in page.waits]}")
+
+
+def reload(page) -> None:
+    """Once nothing is asked for: what a page still waits for when it is left, the browser tells of as failed."""
+    settled(page)
+    page.reload()
 
 
 def until(page, expression: str, milliseconds: int = WAIT) -> None:

@@ -15,7 +15,7 @@ import pytest
 
 from dcgan.pretrained import Generator
 from dcgan.run import Run
-from tests.explorer.driving import changed, colours, drawn, environment, go, pixels, serving, settled, until, visiting
+from tests.explorer.driving import changed, colours, drawn, environment, go, pixels, reload, serving, until, visiting
 
 pytestmark = pytest.mark.slow
 PATIENCE = 120_000
@@ -52,8 +52,7 @@ def test_a_training_is_followed(browser, photos: Path, tmp_path: Path) -> None:
         wait_for(run / "config.yaml", process)
         with serving(run) as address, visiting(browser, address) as page:
             wait_for(run / "generator.safetensors", process)
-            settled(page)
-            page.reload()
+            reload(page)
             before = drawn(page, "#panel-draw .tile canvas")
             go(page, "training")
             page.get_by_text("live", exact=True).wait_for()
@@ -77,8 +76,7 @@ def test_a_training_is_followed(browser, photos: Path, tmp_path: Path) -> None:
             until(page, f"{SEEN} === {last}", PATIENCE)
 
             go(page, "draw")
-            settled(page)
-            page.reload()
+            reload(page)
             go(page, "draw")
             drawn(page, "#panel-draw .tile canvas")
             wanted = Generator.from_pretrained(run, "cpu").sample(

@@ -18,7 +18,19 @@ from PIL import Image, ImageSequence
 
 from dcgan.pretrained import Generator
 from dcgan.run import Run
-from tests.explorer.driving import changed, colours, downloaded, drawn, go, pixels, serving, settled, until, visiting
+from tests.explorer.driving import (
+    changed,
+    colours,
+    downloaded,
+    drawn,
+    go,
+    pixels,
+    reload,
+    serving,
+    settled,
+    until,
+    visiting,
+)
 
 pytestmark = pytest.mark.slow
 TABS = ("draw", "walk", "directions", "arithmetic", "forget", "training", "honesty")
@@ -94,7 +106,7 @@ def test_draw(page, looked_at: Path) -> None:
     name, content = downloaded(page, "text=Download zip")
     archive = zipfile.ZipFile(io.BytesIO(content))
     assert archive.namelist() == ["7-4.png"]
-    page.reload()
+    reload(page)
     page.get_by_text("Favourites (1)").wait_for()
     page.click("text=Forget them")
     page.get_by_text("Favourites (1)").wait_for(state="hidden")
@@ -308,7 +320,7 @@ def test_light_and_dark_are_remembered(page) -> None:
     page.click("#theme")
     dark = page.evaluate(ground)
     assert dark != light
-    page.reload()
+    reload(page)
     page.wait_for_selector("#panel-draw .tile")
     assert page.evaluate(ground) == dark
     go(page, "directions")
