@@ -75,7 +75,7 @@ def test_a_score_says_everything(ready: Path, packed: Pack) -> None:
     assert (fid.seed, fid.truncation, fid.images_shown, fid.dcgan) == (0, 0.7, 64, dcgan.__version__)
     assert fid.generator == str(ready)
     assert fid.interval.low < fid.value < fid.interval.high
-    assert fid.interval.how == "bootstrap of 200 resamples"
+    assert fid.interval.how == "delta method over the images"
     assert kid.interval.how == "100 subsets of 25"
     assert fid.floor.samples == 30
     assert fid.floor.how == "reference images against the other 30 of 60"
