@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ import dcgan
 from dcgan.data.pack import Pack, pack
 from dcgan.data.sources import find_source
 from dcgan.errors import InputError
-from dcgan.evaluation import evaluate, judge, neighbours
+from dcgan.evaluation import evaluate, job, judge, neighbours
 from dcgan.evaluation.job import Job
 from dcgan.pretrained import class_labels
 from tests.evaluation.conftest import plain_extractor
@@ -96,6 +97,27 @@ def test_table_3_with_the_classes_asked_for(
     )
     assert one.interval.low <= one.value <= one.interval.high
     assert one.floor.how == "real training images"
+
+
+def test_rows_of_table_3_are_kept_as_soon_as_they_are_there(
+    ready: None, conditional: Path, held_out: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupted(generator: dcgan.Generator, *_: Any, **__: Any) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        for n in (30, 30):
+            yield generator.sample(n), np.arange(n) % 2
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(neighbours, "MARKS", (20, 60))
+    monkeypatch.setattr(job, "labelled_blocks", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        evaluate(conditional, test=held_out, metrics=["1nn"], samples=1000)
+    lines = [json.loads(line) for line in (conditional / "evaluation.jsonl").read_text().splitlines()[-4:]]
+    names = ("1nn", "1nn_distance")
+    assert [(line["metric"], line["samples"]) for line in lines] == [(name, n) for n in (20, 60) for name in names]
+    assert all(line["floor"] for line in lines)
+    said = capsys.readouterr().out
+    assert "comparing with 20 real" in said
+    assert "done before that: 1nn " in said
 
 
 def test_without_classes_the_classifier_says_them(ready: None, run: Path, held_out: Path) -> None:

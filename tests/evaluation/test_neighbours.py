@@ -167,7 +167,9 @@ def test_a_generator_that_draws_the_right_images_scores_well():
 def test_the_control_is_the_mean_of_several_choices(monkeypatch):
     monkeypatch.setattr(neighbours, "CONTROL_DRAWS", 3)
     (images, labels), queries = labelled(40), labelled(30, seed=1)
-    control = real_control(images, labels, *queries, 25, seed=7)
+    told: list[tuple[int, int]] = []
+    control = real_control(images, labels, *queries, 25, seed=7, progress=lambda *done: told.append(done))
+    assert told == [(25, 75), (50, 75), (75, 75)]
     wanted = []
     for draw in range(3):
         chosen = np.random.default_rng([7, draw]).permutation(40)[:25]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 import functools
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,7 @@ from dcgan.evaluation.fidelity import Estimate
 from dcgan.evaluation.measure import Measure
 from dcgan.evaluation.memorisation import Memorisation, in_training, memorisation, neighbour_grid
 from dcgan.evaluation.metrics import check_number, compare
-from dcgan.evaluation.neighbours import labelled_blocks, marks_up_to, nearest_neighbour_test, real_control
+from dcgan.evaluation.neighbours import labelled_blocks, marks_up_to, real_control, scores_at
 from dcgan.evaluation.originals import RealImages
 from dcgan.evaluation.scores import Floor, Interval, Score
 from dcgan.images import save_png
@@ -139,8 +139,8 @@ def feature_scores(job: Job, measure: Measure) -> list[Score]:
     ]
 
 
-def neighbour_scores(job: Job) -> list[Score]:
-    """Table 3 at growing numbers of drawings; the floor is the same with as many real training images, or all."""
+def neighbour_scores(job: Job) -> Iterator[list[Score]]:
+    """Table 3 at growing numbers of drawings, each when it is there; the floor is of as many real images, or all."""
     train, test, generator = job.real.train, job.real.test, job.generator
     assert test is not None  # of check_needs, as are the labels
     assert train.labels is not None
@@ -152,23 +152,17 @@ def neighbour_scores(job: Job) -> list[Score]:
         predict, labels_from = classifier.predict, f"classifier {classifier.extractor().digest[:8]}"
     marks, most = marks_up_to(job.samples), len(train.images)
     controls = {
-        n: real_control(train.images, train.labels, test.images, test.labels, n)
+        n: real_control(train.images, train.labels, test.images, test.labels, n, progress=job.display.counter(what))
         for n in dict.fromkeys(min(mark, most) for mark in marks)
+        for what in [f"comparing with {n:,} real:"]
     }
-    result = nearest_neighbour_test(
-        labelled_blocks(
-            generator,
-            job.samples,
-            job.seed,
-            predict=predict,
-            truncation=job.truncation,
-            precision=job.precision,
-        ),
-        test.images,
-        test.labels,
-        marks,
-        "classifier" if predict else "class",
-        job.display.counter("drawing and comparing"),
+    drawings = labelled_blocks(
+        generator,
+        job.samples,
+        job.seed,
+        predict=predict,
+        truncation=job.truncation,
+        precision=job.precision,
     )
     alike: dict[str, Any] = {
         "labels": labels_from,
@@ -178,16 +172,15 @@ def neighbour_scores(job: Job) -> list[Score]:
         **_pixels(job.precision),
         **job.protocol,
     }
-    scores = []
-    for found in result.scores:
+    counter = job.display.counter("drawing and comparing")
+    for found in scores_at(marks, drawings, test.images, test.labels, counter):
         interval = Interval(found.low, found.high, "Wilson's, of the test images")
         control = controls[min(found.references, most)]
         floor = functools.partial(Floor, samples=control.references, how="real training images")
-        scores += [
+        yield [
             Score("1nn", found.error, interval, floor(control.error), samples=found.references, **alike),
             Score("1nn_distance", found.distance, None, floor(control.distance), samples=found.references, **alike),
         ]
-    return scores
 
 
 def memorisation_scores(job: Job, extractor: Extractor | None, run: Run | None) -> list[Score]:

@@ -45,7 +45,7 @@ def evaluate(
     directory; where `auto` has no extractor, in pixels alone, and it says so). extractor: auto, inception, dinov2 or
     classifier; weights: its file. reference_samples: real images to compare with, by default all. precision: of the
     extractor, and of the drawings of 1nn. json: a file to add the scores to, a line each. In both files features'
-    scores, 1nn's and memorisation's are as soon as they are there. Raises InputError for wrong input. Processes
+    scores, each of 1nn's and memorisation's are as soon as they are there. Raises InputError for wrong input. Processes
     started by torchrun share the drawing and looking of the metrics of features; the rest is done by the main one,
     which alone has the scores.
     """
@@ -102,7 +102,7 @@ def _kept(job: Job, metrics: Sequence[str], run: Run | None, files: Sequence[Pat
 
 
 def _groups(job: Job, metrics: Sequence[str], run: Run | None) -> Iterator[list[Score]]:
-    """Those of features, of Table 3 and of memorisation, as each is ready; in the main process alone."""
+    """Those of features, of each row of Table 3 and of memorisation, as each is ready; in the main process alone."""
     chosen: Extractor | None = None
     if by_features := [name for name in metrics if name in OF_FEATURES]:
         with distributed.in_turn():
@@ -121,6 +121,6 @@ def _groups(job: Job, metrics: Sequence[str], run: Run | None) -> Iterator[list[
                 raise
             job.display.warn(f"memorisation is looked for in pixels alone: {error}")
     if "1nn" in metrics:
-        yield neighbour_scores(job)
+        yield from neighbour_scores(job)
     if "memorisation" in metrics:
         yield memorisation_scores(job, chosen, run)

@@ -69,35 +69,53 @@ def nearest_neighbour_test(
     are computed, cpu or cuda.
     Raises InputError if the blocks end before the last mark, ValueError for shapes and marks that make no sense.
     """
+    scores = tuple(scores_at(marks, blocks, queries, query_labels, progress, device))
+    return NeighbourTest(scores, len(queries), labels_from)
+
+
+def scores_at(
+    marks: Sequence[int],
+    blocks: Iterable[Labelled],
+    queries: np.ndarray,
+    query_labels: np.ndarray,
+    progress: Callable[[int, int], None] | None = None,
+    device: str = "cpu",
+) -> Iterator[NeighbourScore]:
+    """The scores of `nearest_neighbour_test`, each when its mark is reached: ten million drawings take an hour."""
     if query_labels.shape != (len(queries),):
         raise ValueError(f"labels have shape {query_labels.shape}; {len(queries)} queries want one each")
     if not marks or sorted({*marks, 0}) != [0, *marks]:
         raise ValueError(f"marks: {marks} are not growing numbers of references, each at least 1")
     search = Nearest(queries, device=device)
-    scores = []
     for images, labels in _pieces(blocks, marks):
         search.add(images, labels)
-        if search.seen in marks:
-            scores.append(_score(search, query_labels))
         if progress:
             progress(search.seen, marks[-1])
-    return NeighbourTest(tuple(scores), len(queries), labels_from)
+        if search.seen in marks:
+            yield _score(search, query_labels)
 
 
 def real_control(
-    images: np.ndarray, labels: np.ndarray, queries: np.ndarray, query_labels: np.ndarray, n: int, seed: int = 0
+    images: np.ndarray,
+    labels: np.ndarray,
+    queries: np.ndarray,
+    query_labels: np.ndarray,
+    n: int,
+    seed: int = 0,
+    progress: Callable[[int, int], None] | None = None,
 ) -> NeighbourScore:
     """The test with at most n of the real images, chosen at random: what drawings have to be compared with.
 
     The mean of CONTROL_DRAWS choices, because they differ: 50,000 of MNIST's 60,000 give 3.27 % ± 0.08 (20 choices).
-    The whole set is used once.
+    The whole set is used once. progress(done, total) is called after each choice, with all choices' images.
     """
-    draws = CONTROL_DRAWS if n < len(images) else 1
+    draws, n = (CONTROL_DRAWS, n) if n < len(images) else (1, len(images))
     scores: list[NeighbourScore] = []
     for draw in range(draws):
         chosen = np.sort(np.random.default_rng([seed, draw]).permutation(len(images))[:n])
-        block = images[chosen], labels[chosen]
-        scores += nearest_neighbour_test([block], queries, query_labels, [len(chosen)]).scores
+        scores += scores_at([n], [(images[chosen], labels[chosen])], queries, query_labels)
+        if progress:
+            progress((draw + 1) * n, draws * n)
     error = float(np.mean([score.error for score in scores]))
     interval = wilson(error * len(queries), len(queries))
     return NeighbourScore(scores[0].references, error, *interval, float(np.mean([score.distance for score in scores])))
