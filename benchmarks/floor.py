@@ -1,6 +1,6 @@
 """How near training comes to what this machine can do: counted arithmetic against its measured rates.
 
-    python benchmarks/floor.py [--presets blog fast paper …] [--dtype bfloat16] [--json FILE]
+    python benchmarks/floor.py [--presets blog fast paper …] [--precision bf16] [--json FILE]
 
 For each preset the multiply-adds of a step are counted as PyTorch executes them (matrix products and
 convolutions, forward and backward), and the bytes that its operations read and write. Two floors follow: the

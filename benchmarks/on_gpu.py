@@ -4,11 +4,12 @@
     python benchmarks/on_gpu.py fid OUT --weights FILE [--recipes mnist …] [--samples 50000] [--precision bf16]
     python benchmarks/on_gpu.py rates [--recipes mnist …] [--seconds 5]
 
-FOLDER holds `mnist`, `fashion-mnist` and `cifar10-jpeg/train.zip`. A network of DCGAN's size leaves most of a large GPU
-idle: every training has a stream of its own, on which its recorded steps run beside those of the others. What they
-learn is what they would learn alone; only the clock is shared. `train` leaves run directories OUT/RECIPE-SEED, `fid`
-adds a line to OUT/fid-RECIPE.json for each of them. `rates` is of each recipe alone, on noise in the GPU's memory, with
-the recorded step and without, in turn.
+FOLDER holds `mnist`, `fashion-mnist` and `cifar10-jpeg/train.zip`; for `digits-moved`, `mnist-moved` as well
+(`moved_digits.py` makes it). A network of DCGAN's size leaves most of a large GPU idle: every training has a stream of
+its own, on which its recorded steps run beside those of the others. What they learn is what they would learn alone;
+only the clock is shared. `train` leaves run directories OUT/RECIPE-SEED, `fid` adds a line to OUT/fid-RECIPE.json for
+each of them. `rates` is of each recipe alone, on noise in the GPU's memory, with the recorded step and without, in
+turn.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ import torch
 
 import dcgan
 from dcgan.data.batches import Batches
+from dcgan.data.sources import find_source
 from dcgan.device import resolve_precision
 from dcgan.errors import TrainingError
 from dcgan.evaluation.measure import Measure
@@ -76,11 +78,12 @@ RECIPES = {
     "cifar10": Recipe(CIFAR10),
     "digits": Recipe(DIGITS, "paper-mnist", turns=4),
     # Not tried yet: more images in the same time, a D with a second task for Table 1; an average of G, and digits moved
-    # by less than a pixel (`moved_digits.py` makes them), for Table 3.
+    # by less than a pixel, for Table 3.
     "cifar10-turns": Recipe({**CIFAR10, "batch_size": 256, "rotation": 0.5}),
     "digits-averaged": Recipe({**DIGITS, "ema": 0.999}, "paper-mnist", turns=4),
     "digits-moved": Recipe({**DIGITS, "data": "mnist-moved"}, "paper-mnist", turns=4),
 }
+TRIED = ["mnist", "fashion-mnist", "cifar10", "digits"]
 
 
 def main() -> None:
@@ -90,12 +93,12 @@ def main() -> None:
     command.add_argument("out", type=Path)
     command.add_argument("--data", type=Path, required=True)
     command.add_argument("--minutes", type=float, required=True)
-    command.add_argument("--recipes", nargs="+", default=list(RECIPES), metavar="NAME[=SEEDS]")
+    command.add_argument("--recipes", nargs="+", default=map(seeded, TRIED), type=seeded, metavar="NAME[=SEEDS]")
     command.set_defaults(run=train)
     command = commands.add_parser("fid")
     command.add_argument("out", type=Path)
     command.add_argument("--weights", type=Path, required=True)
-    command.add_argument("--recipes", nargs="+", default=["mnist", "fashion-mnist", "cifar10"], choices=RECIPES)
+    command.add_argument("--recipes", nargs="+", default=TRIED[:-1], choices=RECIPES)
     command.add_argument("--samples", type=int, default=50_000)
     command.add_argument("--precision", default="bf16", choices=("fp32", "bf16"))
     command.set_defaults(run=fid)
@@ -104,20 +107,32 @@ def main() -> None:
     command.add_argument("--seconds", type=float, default=5.0)
     command.set_defaults(run=rates)
     options = parser.parse_args()
-    options.run(options)
+    if options.run is not fid and not torch.cuda.is_available():
+        parser.error("wants a GPU that torch.cuda can use")
+    try:
+        options.run(options)
+    except dcgan.InputError as error:
+        parser.error(str(error))
+
+
+def seeded(wanted: str) -> list[tuple[str, int]]:
+    """The recipe and the seeds of NAME[=SEEDS]."""
+    recipe, _, seeds = wanted.partition("=")
+    if recipe not in RECIPES or not (seeds or "3").isdecimal():
+        raise argparse.ArgumentTypeError(f"{wanted!r} is no NAME[=SEEDS]; there are {', '.join(RECIPES)}")
+    return [(recipe, seed) for seed in range(int(seeds or 3))]
 
 
 def train(options: argparse.Namespace) -> None:
     """Every recipe with every seed, all at once; one that fails leaves the others alone."""
+    wanted = [one for recipe in options.recipes for one in recipe]
+    for recipe, _ in wanted:
+        find_source(options.data / RECIPES[recipe].settings["data"])  # all of them, before a run is begun
     trainings: dict[str, tuple[Iterator[None], torch.cuda.Stream]] = {}
-    for wanted in options.recipes:
-        recipe, _, seeds = wanted.partition("=")
-        if recipe not in RECIPES:
-            raise SystemExit(f"no recipe {recipe!r} (there are: {', '.join(RECIPES)})")
-        for seed in range(int(seeds or 3)):
-            stream = torch.cuda.Stream()
-            with torch.cuda.stream(stream):
-                trainings[f"{recipe}-{seed}"] = begun(options, recipe, seed), stream
+    for recipe, seed in wanted:
+        stream = torch.cuda.Stream()
+        with torch.cuda.stream(stream):
+            trainings[f"{recipe}-{seed}"] = begun(options, recipe, seed), stream
     turns = {name: RECIPES[name.rpartition("-")[0]].turns for name in trainings}
     began, taken, told = time.monotonic(), dict.fromkeys(trainings, 0), 0
     while trainings:

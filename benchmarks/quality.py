@@ -2,8 +2,8 @@
 
 The classifier sees MNIST as the blog post's script does, at 32×32, and is trained once on the training images
 (99.4 % of the test images right); the distance is between its 128 features of 10,000 drawn images and of the
-10,000 test images. Smaller is better; half of the training images against the test images is the floor. Not to
-be compared with distances of other classifiers or of Inception.
+10,000 test images. Smaller is better; as many training images against the test images are the floor. Not to be
+compared with distances of other classifiers or of Inception.
 """
 
 from __future__ import annotations

@@ -67,11 +67,11 @@ def post_images(generator: torch.nn.Module) -> np.ndarray:
     return to_array(torch.cat(drawn)[:DRAWN])
 
 
-def ours(data: Path, out: Path, seconds: float, seed: int, options: dict[str, Any]) -> np.ndarray:
+def ours(folder: Path, out: Path, seconds: float, seed: int, options: dict[str, Any]) -> np.ndarray:
     """Drawings of `dcgan train mnist` after so long."""
     path = out / f"ours-{seconds:g}-{seed}"
     if not (path / "generator.safetensors").exists():
-        dcgan.train("mnist", data_root=str(data), minutes=seconds / 60, seed=seed, out=path, quiet=True, **options)
+        dcgan.train(folder, minutes=seconds / 60, seed=seed, out=path, quiet=True, **options)
     return dcgan.Generator.from_pretrained(path).sample(DRAWN, seed=1)
 
 
@@ -106,10 +106,10 @@ def main() -> None:
         images = read_tensors(out / f"post-{mark:.0f}.safetensors")[0]["images"].numpy()
         report("post's script", mark, [judge.distance(images)])
     for seconds in (60 * options.post_minutes / SHARE, 60 * options.post_minutes / SHARE * 2):
-        drawn = [ours(folder.parent, out, seconds, seed, settings) for seed in range(options.seeds)]
+        drawn = [ours(folder, out, seconds, seed, settings) for seed in range(options.seeds)]
         report("dcgan train", seconds, [judge.distance(images) for images in drawn])
     if options.minutes:
-        images = ours(folder.parent, out, 60 * options.minutes, 0, settings)
+        images = ours(folder, out, 60 * options.minutes, 0, settings)
         report("dcgan train", 60 * options.minutes, [judge.distance(images)])
     if options.json:
         facts = {"accuracy": judge.accuracy, "floor": floor, "threads": torch.get_num_threads(), "rows": rows}
