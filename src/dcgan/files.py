@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import json
 import os
 import re
 import secrets
@@ -46,6 +47,14 @@ def write_atomically(path: Path, content: bytes) -> None:
             partial.unlink(missing_ok=True)
         raise
     sync_folder(path.parent)
+
+
+def write_json(path: Path, content: dict[str, Any]) -> None:
+    """JSON for people and programs, whole or absent; its folder is made. Raises InputError if it cannot be written."""
+    text = json.dumps(content, indent=1, allow_nan=False) + "\n"
+    with writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(path, text.encode())
 
 
 def require_new(*paths: Path | None, folders: bool = True, option: str = "") -> None:

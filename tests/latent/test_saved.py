@@ -12,6 +12,7 @@ import torch
 from safetensors.torch import save_file
 
 from dcgan.errors import InputError
+from dcgan.files import write_json
 from dcgan.latent.concepts import from_file
 from dcgan.latent.project import Projection
 from dcgan.latent.saved import (
@@ -21,7 +22,6 @@ from dcgan.latent.saved import (
     read_direction,
     read_projection,
     write_direction,
-    write_json,
 )
 from dcgan.pretrained import Generator
 from dcgan.progress import Display

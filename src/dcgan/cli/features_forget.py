@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +11,7 @@ import tyro
 
 from dcgan.cli import DONE, say
 from dcgan.errors import InputError, printable
-from dcgan.files import require_new
+from dcgan.files import require_new, write_json, writing
 
 if TYPE_CHECKING:
     from dcgan.features.forgotten import Forgotten
@@ -85,7 +84,6 @@ def run(arguments: Sequence[str]) -> int:
         raise InputError(f"out: {options.out} is no .png")
     from dcgan.features.forget import save_run
     from dcgan.features.forget_run import Thing, forget_run
-    from dcgan.files import write_atomically
     from dcgan.images import save_png
 
     found = forget_run(
@@ -103,14 +101,11 @@ def run(arguments: Sequence[str]) -> int:
         measure=options.measure,
         device=options.device,
     )
-    try:
-        for file in filter(None, (options.out, options.json)):
-            file.parent.mkdir(parents=True, exist_ok=True)
+    with writing(options.out):
+        options.out.parent.mkdir(parents=True, exist_ok=True)
         save_png(options.out, found.picture)
-        if options.json:
-            write_atomically(options.json, json.dumps(found.to_dict(), indent=1).encode())
-    except OSError as error:
-        raise InputError(f"{options.out}: cannot be written ({error.strerror})") from error
+    if options.json:
+        write_json(options.json, found.to_dict())
     if options.save_run:
         save_run(found.edited, options.run, options.save_run)
         say(f"{printable(options.save_run)}: the generator without the maps")

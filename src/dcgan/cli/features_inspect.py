@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +11,7 @@ import tyro
 
 from dcgan.cli import DONE, say
 from dcgan.errors import InputError, printable
-from dcgan.files import require_new
+from dcgan.files import require_new, write_json, writing
 
 
 @dataclass(frozen=True)
@@ -55,7 +54,6 @@ def run(arguments: Sequence[str]) -> int:
     if options.out.suffix.lower() != ".png":
         raise InputError(f"out: {options.out} is no .png")
     from dcgan.features.learned import learned, parse_features
-    from dcgan.files import write_atomically
     from dcgan.images import save_png
 
     found = learned(
@@ -69,14 +67,11 @@ def run(arguments: Sequence[str]) -> int:
         seed=options.seed,
         device=options.device,
     )
-    try:
-        for file in filter(None, (options.out, options.json)):
-            file.parent.mkdir(parents=True, exist_ok=True)
+    with writing(options.out):
+        options.out.parent.mkdir(parents=True, exist_ok=True)
         save_png(options.out, found.picture(options.view))
-        if options.json:
-            write_atomically(options.json, json.dumps(found.to_dict(), indent=1).encode())
-    except OSError as error:
-        raise InputError(f"{options.out}: cannot be written ({error.strerror})") from error
+    if options.json:
+        write_json(options.json, found.to_dict())
     seen = f"receptive fields of {found.field.size[0]}x{found.field.size[1]}"
     told = f", told {found.labels}" if found.labels else ""
     say(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +11,7 @@ import tyro
 
 from dcgan.cli import DONE, say
 from dcgan.errors import InputError, printable
-from dcgan.files import require_new, write_atomically, writing
+from dcgan.files import require_new, write_json
 from dcgan.values import brief
 
 if TYPE_CHECKING:
@@ -85,8 +84,7 @@ def run(arguments: Sequence[str]) -> int:
 
     def keep(result: Probe) -> None:
         if options.json:
-            with writing(options.json):
-                write_atomically(options.json, json.dumps(result.to_dict(), indent=2).encode())
+            write_json(options.json, result.to_dict())
 
     result = probe(
         options.run,

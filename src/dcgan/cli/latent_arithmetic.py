@@ -11,7 +11,7 @@ import tyro
 
 from dcgan.cli import DONE, say
 from dcgan.errors import InputError, printable
-from dcgan.files import require_new, writing
+from dcgan.files import require_new, write_json, writing
 
 if TYPE_CHECKING:
     from dcgan.latent.trials import Claim
@@ -59,7 +59,7 @@ def run(arguments: Sequence[str]) -> int:
     from dcgan.latent.arithmetic import arithmetic, check_noise
     from dcgan.latent.concepts import find_concepts, parse_picking
     from dcgan.latent.pictures import figure
-    from dcgan.latent.saved import generator_digest, write_json
+    from dcgan.latent.saved import generator_digest
     from dcgan.pretrained import Generator
     from dcgan.progress import Display
 

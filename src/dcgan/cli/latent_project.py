@@ -11,7 +11,7 @@ import tyro
 
 from dcgan.cli import DONE, say
 from dcgan.errors import InputError, printable
-from dcgan.files import require_new, writing
+from dcgan.files import require_new, write_json, writing
 
 if TYPE_CHECKING:
     from dcgan.latent.project import Projection
@@ -98,7 +98,7 @@ def _write(options: ProjectOptions, generator: str, found: Sequence[Projection])
     import numpy as np
 
     from dcgan.images import grid, save_png
-    from dcgan.latent.saved import PROJECTION, write_json
+    from dcgan.latent.saved import PROJECTION
 
     done, left = options.images[: len(found)], options.images[len(found) :]
     if options.json:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -12,7 +11,7 @@ import tyro
 
 from dcgan.cli import DONE, say
 from dcgan.errors import InputError, printable
-from dcgan.files import require_new, writing
+from dcgan.files import require_new, write_json, writing
 
 if TYPE_CHECKING:
     from dcgan.latent.walk import Smoothness, Walk
@@ -77,8 +76,7 @@ def run(arguments: Sequence[str]) -> int:
         options.out.parent.mkdir(parents=True, exist_ok=True)
         save(options.out, walked)
     if options.json is not None:
-        with writing(options.json):
-            _write_json(options, walked, smoothness)
+        write_json(options.json, _record(options, walked, smoothness))
     say(f"{printable(options.out)}: {len(walked.frames)} paths of {options.steps} frames")
     say(describe(smoothness))
     return DONE
@@ -124,14 +122,10 @@ def _numbers(text: str) -> tuple[int, ...]:
     return tuple(int(part) for part in parts)
 
 
-def _write_json(options: LatentWalkOptions, walked: Walk, smoothness: Smoothness) -> None:
-    from dcgan.files import write_atomically
-
+def _record(options: LatentWalkOptions, walked: Walk, smoothness: Smoothness) -> dict[str, Any]:
+    """What was asked for and what was measured, as plain values."""
     asked: dict[str, Any] = {k: str(v) if isinstance(v, Path) else v for k, v in asdict(options).items()}
     asked["class"] = asked.pop("label")
     for name in ("points", "json", "device"):
         asked.pop(name)
-    record = asked | {"through": walked.through} | smoothness.record()
-    assert options.json is not None
-    options.json.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(options.json, json.dumps(record, indent=2).encode())
+    return asked | {"through": walked.through} | smoothness.record()

@@ -9,7 +9,6 @@ for (otherwise all in turn), and "truncation", as of `dcgan sample`: with these 
 
 from __future__ import annotations
 
-import json
 import math
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -18,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from dcgan.errors import InputError, printable
-from dcgan.files import write_atomically
+from dcgan.files import write_json
 from dcgan.reading import is_integer, read_json
 from dcgan.values import brief, listing
 
@@ -65,7 +64,7 @@ class Boxes:
         values: dict[str, Any] = {"format": FORMAT, "seed": self.seed}
         values |= {} if self.label is None else {"class": self.label}
         values |= {} if self.truncation is None else {"truncation": self.truncation}
-        write_atomically(path, json.dumps(values | {"boxes": [asdict(box) for box in self.boxes]}, indent=1).encode())
+        write_json(path, values | {"boxes": [asdict(box) for box in self.boxes]})
 
 
 def read_boxes(path: Path, size: tuple[int, int]) -> Boxes:

@@ -5,13 +5,12 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 
 from dcgan.errors import InputError, printable
 from dcgan.evaluation.weights import digest
-from dcgan.files import read_tensors, write_atomically, write_tensors, writing
+from dcgan.files import read_tensors, write_tensors, writing
 from dcgan.pretrained import Generator
 from dcgan.reading import is_integer, is_number, parse_json, read_json
 from dcgan.values import brief
@@ -47,12 +46,6 @@ class Direction:
 def generator_digest(generator: Generator) -> str:
     """SHA-256 (hex) of its weights: a z means something for these alone."""
     return digest(generator.network.state_dict(), "generator")
-
-
-def write_json(path: Path, content: dict[str, Any]) -> None:
-    """JSON for people and programs, whole or absent."""
-    with writing(path):
-        write_atomically(path, (json.dumps(content, indent=1, allow_nan=False) + "\n").encode())
 
 
 def read_projection(path: Path, generator: Generator) -> Latents:
