@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import itertools
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 
 import dcgan
+from dcgan.data.pack import Pack
 from dcgan.errors import InputError
+from dcgan.evaluation.classifier import TrainedClassifier
 from dcgan.images import grid
+from dcgan.latent import attributes
 from dcgan.latents import latents
 from tests.reproduce.conftest import TINY, done, record
 
@@ -93,17 +97,27 @@ def test_arithmetic_is_shown_and_counted(photos: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("certain")
-def test_a_turn_vector_arrives(photos: Path, tmp_path: Path) -> None:
+def test_a_turn_vector_arrives(photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    picker = attributes.load_classifier
+
+    def load(part: Pack, *others: Any) -> TrainedClassifier:
+        loaded = picker(part, *others)
+        if ", judge" in part.key:
+            monkeypatch.setattr(loaded, "predict", lambda images: (np.ones(len(images), np.int64), None))
+        return loaded
+
+    monkeypatch.setattr(attributes, "load_classifier", load)
     found = done("figure8", tmp_path / "out", data=photos, numbers={"samples": 3, "turned": 10, "steps": 5})
     written = record(found)
     measured = written["measured"]
     z = latents(500, 8, 0)
     vector = z[measured["to"]].mean(0) - z[measured["from"]].mean(0)
     assert np.allclose(vector, measured["vector"], atol=1e-6)
-    assert [row["value"] for row in written["rows"]] == measured["shares"]
+    assert [row["value"] for row in written["rows"]] == measured["shares"] == [1] * 5  # the judge sees dark only
     assert measured["steps"] == [-1, -0.5, 0, 0.5, 1]
     assert np.asarray(Image.open(tmp_path / "out" / "figure8.png")).shape == (8 * 18 + 2, 5 * 18 + 2, 3)
     assert "from bright to dark" in written["notes"][2]
+    assert "another one judges, trained on other images: 50.0% of 4 held-out images right" in written["notes"][3]
 
 
 def test_a_run_that_was_given(photos: Path, tmp_path: Path) -> None:

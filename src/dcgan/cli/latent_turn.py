@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 class TurnOptions:
     """Draw samples along the vector from the mean of one group to that of another, a row each.
 
-    A class is picked by a classifier of the labelled images the run was trained on, or of --data.
+    A class is picked by a classifier of the labelled images the run was trained on, or of --data; another one judges.
     """
 
     run: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RUN", help="Run directory or weights file.")]
@@ -59,7 +59,7 @@ def run(arguments: Sequence[str]) -> int:
     _check(options)
     from dcgan.images import save_gif, save_png
     from dcgan.latent.saved import write_direction
-    from dcgan.latent.turn import check, turn
+    from dcgan.latent.turn import arrivals, check, turn
     from dcgan.pretrained import Generator
     from dcgan.progress import Display
 
@@ -84,14 +84,9 @@ def run(arguments: Sequence[str]) -> int:
                 save_png(options.out, turned.picture())
         display.say(f"from {printable(found.start)} to {printable(found.end)}")
         if labelled and found.end in labelled.images.class_names:
-            label = labelled.images.class_names.index(found.end)
-            shares = [
-                (labelled.classifier.predict(turned.images[:, i])[0] == label).mean() for i in range(options.steps)
-            ]
-            display.say(
-                f"the classifier that picked sees {printable(found.end)} in " + ", ".join(f"{x:.0%}" for x in shares)
-            )
-            display.say(f"of it: {labelled.reliability}")
+            shares, judge = arrivals(turned, found.end, labelled.images, generator, display)
+            display.say(f"the judge sees {printable(found.end)} in " + ", ".join(f"{share:.0%}" for share in shares))
+            display.say(f"the judge, trained on other images than the classifier that picked: {judge}")
     if options.save_direction:
         write_direction(options.save_direction, found)
         say(f"{options.save_direction}: the direction")

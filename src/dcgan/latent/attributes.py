@@ -1,6 +1,6 @@
 """What classifiers see in drawn images: those of a labelled set's classes, trained and tested on parts of the set.
 
-One classifier picks the samples of a concept, another one judges what arithmetic makes of them: a picker's mistakes
+One classifier picks the samples of a concept, another one judges what sums make of them: a picker's mistakes
 are then not counted as successes. No image trains both, and a tenth of the images trains neither: it tests both.
 """
 

@@ -12,12 +12,15 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from dcgan.data.pack import Pack
 from dcgan.errors import InputError
 from dcgan.images import grid
+from dcgan.latent.attributes import Reliability, class_number, classifier_of, split
 from dcgan.latent.concepts import Concept, by_numbers
 from dcgan.latent.saved import Direction, generator_digest
 from dcgan.latents import check_seed
 from dcgan.pretrained import Generator
+from dcgan.progress import Display
 
 GROUP = 4
 ROWS, STEPS = 8, 9
@@ -92,3 +95,16 @@ def turn(
     labels = None if samples.labels is None else samples.labels.repeat_interleave(steps)
     images = generator.draw(z.flatten(0, 1), labels)
     return Turn(numbers, shares, z, images.reshape(rows, steps, *images.shape[1:]))
+
+
+def arrivals(
+    turned: Turn, end: str, images: Pack, generator: Generator, display: Display
+) -> tuple[list[float], Reliability]:
+    """What share of the samples is of the class `end` at each step, and how the judge does on images held out.
+
+    images: those whose classes the vector's samples were picked by. The judge is trained on their other half: the
+    picker's mistakes, which the vector bears, are not arrivals. Raises InputError if there is no such class.
+    """
+    label, parts = class_number(end, images.class_names), split(images)
+    judge, reliability = classifier_of(parts.judge, parts.held_out, generator, display)
+    return [float((judge.predict(step)[0] == label).mean()) for step in turned.images.swapaxes(0, 1)], reliability

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from dcgan.images import grid
-from dcgan.latent.attributes import class_number, labelled_images
+from dcgan.latent.attributes import labelled_images
 from dcgan.latent.concepts import find_concepts
-from dcgan.latent.turn import check, direction, turn
+from dcgan.latent.turn import arrivals, check, direction, turn
 from dcgan.pretrained import Generator
 from dcgan.reproduce.classes import chosen, require_classes
 from dcgan.reproduce.experiment import Experiment, Outcome, Row, percent
@@ -19,16 +17,15 @@ SHOWN = 8
 
 
 def measure(job: Job) -> Outcome:
-    """Turn many samples; show the first, and count by a classifier how many have arrived at each step."""
+    """Turn many samples; show the first, and count by a judge how many have arrived at each step."""
     require_classes(job)
     check(job.number("turned"), job.number("steps"), job.seed)
     run = job.trained()
     generator = Generator.from_pretrained(run.path, job.device)
     images = labelled_images(run.path, generator, job.data, job.display)
     end, start = chosen(job, images.class_names, 2)
-    label = class_number(end, images.class_names)
     with job.display:
-        (one, other), labelled = find_concepts(
+        (one, other), _ = find_concepts(
             run.path,
             generator,
             {"from": f"class:{start}", "to": f"class:{end}"},
@@ -46,8 +43,7 @@ def measure(job: Job) -> Outcome:
             seed=job.seed,
             without={*one.numbers, *other.numbers},
         )
-    assert labelled is not None
-    shares = [float(np.mean(labelled.classifier.predict(step)[0] == label)) for step in turned.images.swapaxes(0, 1)]
+        shares, judge = arrivals(turned, end, images, generator, job.display)
     rows = turned.images[:SHOWN]
     return Outcome(
         rows=tuple(
@@ -58,10 +54,15 @@ def measure(job: Job) -> Outcome:
         notes=(
             *job.notes(run),
             f"stand-in: the vector leads from {start} to {end}, the paper's from looking left to looking right",
-            f"of the classifier: {labelled.reliability}",
+            "the paper picked its samples by hand; here a classifier picks them, and another one judges, trained on "
+            f"other images: {judge}",
         ),
         protocol=job.protocol(
-            run, labels=images.source, samples_a_group=job.number("samples"), turned=job.number("turned")
+            run,
+            labels=images.source,
+            samples_a_group=job.number("samples"),
+            turned=job.number("turned"),
+            judge="a classifier trained on other labelled images than the one that picked",
         ),
         measured={
             "shares": shares,
