@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -14,9 +15,12 @@ import dcgan
 from dcgan.data.pack import Pack
 from dcgan.errors import InputError
 from dcgan.evaluation.classifier import TrainedClassifier
+from dcgan.features.forget_run import Thing
 from dcgan.images import grid
 from dcgan.latent import attributes
 from dcgan.latents import latents
+from dcgan.reproduce import figure6
+from dcgan.reproduce.job import Job
 from tests.reproduce.conftest import TINY, done, record
 
 
@@ -120,6 +124,18 @@ def test_a_turn_vector_arrives(photos: Path, tmp_path: Path, monkeypatch: pytest
     assert "another one judges, trained on other images: 50.0% of 4 held-out images right" in written["notes"][3]
 
 
+def test_a_walk_of_a_conditional_run_says_in_which_class(photos: Path, tmp_path: Path) -> None:
+    run = dcgan.train(photos, out=tmp_path / "mine", images=16, quiet=True, conditional=True, **TINY)
+    walked, plain = (
+        record(done("figure4", tmp_path / f"out{n}", run=path, numbers={"points": 3, "steps": 2}))
+        for n, path in enumerate([run.path, dcgan.train(photos, images=8, quiet=True, out=tmp_path / "p", **TINY).path])
+    )
+    assert list(walked["pictures"]) == ["Samples 0 to 2 of seed 0, all of class bright, a path a row"]
+    assert walked["protocol"]["class"] == "bright"
+    assert list(plain["pictures"]) == ["Samples 0 to 2 of seed 0, a path a row"]
+    assert "class" not in plain["protocol"]
+
+
 def test_a_run_that_was_given(photos: Path, tmp_path: Path) -> None:
     run = dcgan.train(photos, out=tmp_path / "mine", images=16, quiet=True, **TINY)
     written = record(done("figure4", tmp_path / "out", run=run.path, numbers={"points": 2, "steps": 2}))
@@ -169,6 +185,7 @@ def test_forgetting_a_region(photos: Path, tmp_path: Path, few_steps: None) -> N
         ({"region": "1,1,2"}, "region: .1,1,2. is not top,left,height,width"),
         ({"mask": "lops"}, r"mask: no 'lops'; did you mean 'loops'"),
         ({"mask": "loops", "classes": ("blue",)}, r"classes: no class 'blue' \(there are: bright, dark\)"),
+        ({"classes": ("blue",)}, r"classes: no class 'blue' \(there are: bright, dark\)"),
         ({"boxes": Path("nowhere.json")}, "nowhere.json: cannot be read"),
         ({"region": "10,4,8,8"}, "region: .10,4,8,8. is not inside the image, which is 16 high and 16 wide"),
     ],
@@ -183,3 +200,30 @@ def test_what_cannot_be_forgotten_is_said_before_the_training(
     with pytest.raises(InputError, match="scale: this generator has no maps 64 times smaller"):
         done("figure6", tmp_path / "out", data=photos, numbers={"scale": 64}, options={"region": "1,1,2,2"})
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("classes", "part", "note"),
+    [
+        (None, "0,6,8,9", "stand-in: the loops of 0, 6, 8, 9, found by a flood fill"),
+        (("0", "8"), "0,8", "stand-in: the loops of 0, 8, found by a flood fill"),
+    ],
+)
+def test_digits_forget_the_loops_of_the_classes_that_are_named(
+    classes: tuple[str, ...] | None, part: str, note: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Asked(Exception):
+        pass
+
+    def forget_run(path: Path, thing: Thing, **options: object) -> None:
+        assert figure6._stand_in(thing)[0].startswith(note)
+        raise Asked(thing)
+
+    monkeypatch.setattr(figure6, "forget_run", forget_run)
+    monkeypatch.setattr(Job, "trained", lambda job: SimpleNamespace(path=tmp_path))
+    options = {} if classes is None else {"classes": classes}
+    with pytest.raises(Asked) as asked:
+        done("figure6", tmp_path / "out", data="digits", options=options)
+    assert asked.value.args == (Thing(mask="loops", part=part),)
+    with pytest.raises(InputError, match=r"classes: no class 'banana' \(there are: 0, 1, 2"):
+        done("figure6", tmp_path / "other", data="digits", options={"classes": ("banana",)})

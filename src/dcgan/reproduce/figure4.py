@@ -16,18 +16,19 @@ def measure(job: Job) -> Outcome:
     check(points, steps, job.seed)
     run = job.trained()
     generator = Generator.from_pretrained(run.path, job.device)
-    label = 0 if generator.info.network.classes else None
+    drawn_as = {"class": (*generator.info.class_names, "0")[0]} if generator.info.network.classes else {}
     with job.display:
         walked = walk(
             generator,
             points,
             seed=job.seed,
             steps=steps,
-            label=label,
+            label=0 if drawn_as else None,
             progress=job.display.counter("drawing"),
         )
     smooth = walked.smoothness()
     rows = len(walked.frames)
+    of = f", all of class {drawn_as['class']}" if drawn_as else ""
     return Outcome(
         rows=(
             Row("samples walked through", "9", str(len(walked.through))),
@@ -40,12 +41,14 @@ def measure(job: Job) -> Outcome:
             Row("mean step, levels of 255", "", f"{smooth.mean:.2f}", smooth.mean),
         ),
         pictures={
-            f"Samples 0 to {rows} of seed {job.seed}, a path a row": grid(
+            f"Samples 0 to {rows} of seed {job.seed}{of}, a path a row": grid(
                 walked.frames.reshape(-1, *walked.frames.shape[2:]), steps
             )
         },
         notes=job.notes(run),
-        protocol=job.protocol(run, interpolation="spherical", steps=steps, distance="root mean square of the pixels"),
+        protocol=job.protocol(
+            run, interpolation="spherical", steps=steps, distance="root mean square of the pixels", **drawn_as
+        ),
         measured=smooth.record(),
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -59,17 +60,17 @@ def _thing(job: Job) -> Thing:
         raise InputError(f"{' and '.join(given)}: say where the thing is in one way")
     part = ",".join(job.options["classes"]) if "classes" in job.options else None
     names = job.source().class_names
-    if not given:
-        if set("0689") <= set(names):
-            return LOOPS
-        raise InputError(
-            "figure6: say what is to be forgotten: --boxes FILE around it in samples of --run RUN, --region T,L,H,W of "
-            "aligned images, or --mask NAME"
-        )
     if part is not None and not names:
         raise InputError("classes: the data has none")
     if unknown := [name for name in job.options.get("classes", ()) if name not in names]:
         raise InputError(f"classes: no class {unknown[0]!r} (there are: {', '.join(names)})")
+    if not given:
+        if set("0689") <= set(names):
+            return LOOPS if part is None else replace(LOOPS, part=part)
+        raise InputError(
+            "figure6: say what is to be forgotten: --boxes FILE around it in samples of --run RUN, --region T,L,H,W of "
+            "aligned images, or --mask NAME"
+        )
     boxes = Path(given["boxes"]) if "boxes" in given else None
     return Thing(boxes, given.get("region"), given.get("mask"), part)
 
@@ -124,8 +125,9 @@ def _measured(found: Forgot) -> tuple[Row, ...]:
 
 
 def _stand_in(thing: Thing) -> tuple[str, ...]:
-    if thing == LOOPS:
-        return ("stand-in: the loops of 0, 6, 8 and 9, found by a flood fill, in place of windows in boxes by hand",)
+    if thing.mask == LOOPS.mask:
+        of = "" if thing.part is None else f" of {thing.part.replace(',', ', ')}"
+        return (f"stand-in: the loops{of}, found by a flood fill, in place of windows in boxes by hand",)
     return () if thing.boxes else ("stand-in: what is forgotten is found by a rule, not boxed by hand",)
 
 
