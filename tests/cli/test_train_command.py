@@ -64,6 +64,40 @@ def test_the_posts_own_command_line(photos: Path, tmp_path: Path) -> None:
     assert (out / "images" / "1.png").exists()
 
 
+@pytest.mark.parametrize("dummy", [["-f", "run/kernel-1f2e.json"], ["--fff", "1"], ["--fff=1"]])
+def test_the_dummy_of_notebooks_is_left_out(dummy: list[str], photos: Path, tmp_path: Path) -> None:
+    assert main(["train", *dummy, str(photos), "--images", "8", "--out", str(tmp_path / "run"), *TINY]) == 0
+    assert settings(tmp_path / "run")["data"] == str(photos)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["-f", "PHOTOS"], "-f PHOTOS: is no option for data; name it without: dcgan train PHOTOS"),
+        (["--fff=nowhere/photos.zip"], "--fff nowhere/photos.zip: is no option for data"),
+        (["-f", "mnist"], "-f mnist: is no option for data"),
+        (["-f", "here"], "-f here: is no option for data"),
+        (["-flip"], "-flip"),
+        (["-f"], "-f"),
+    ],
+)
+def test_the_dummy_swallows_neither_data_nor_a_mistyped_option(
+    words: list[str],
+    said: str,
+    photos: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "here").mkdir()
+    words = [word.replace("PHOTOS", str(photos)) for word in words]
+    assert main(["train", *words, "--images", "8", "--out", "run", *TINY]) == 2
+    printed = capsys.readouterr()
+    assert said.replace("PHOTOS", str(photos)) in printed.err + printed.out
+    assert not (tmp_path / "run").exists()
+
+
 def test_dashes_and_underscores_are_alike(photos: Path, tmp_path: Path) -> None:
     for name, options in (
         ("a", ["--batch-size", "8", "--n-epochs", "1"]),

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import os
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, get_args
@@ -13,6 +15,8 @@ import tyro
 from dcgan import distributed
 from dcgan.cli import DONE, INTERRUPTED
 from dcgan.config import FIELDS, LENGTHS, Config, documentation
+from dcgan.data.sources import NAMES
+from dcgan.errors import InputError
 from dcgan.files import load_yaml
 from dcgan.presets import PRESETS, load_preset
 from dcgan.progress import Display
@@ -76,10 +80,24 @@ def _peek(arguments: Sequence[str]) -> argparse.Namespace:
 
 
 def _without_dummy(arguments: Sequence[str]) -> list[str]:
-    """Leave out the post's `-f`, which notebooks pass to every script."""
-    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-    parser.add_argument("-f", "--fff", nargs="?")
-    return parser.parse_known_args(arguments)[1]
+    """Leave out the post's `-f`, which notebooks pass to every script; InputError if it is given data."""
+    kept, left = list[str](), list(arguments)
+    while left:
+        word = left.pop(0)
+        if word in ("-f", "--fff") and left and not left[0].startswith("-"):
+            _require_dummy(word, left.pop(0))
+        elif word.startswith("--fff="):
+            _require_dummy(*word.split("=", 1))
+        else:
+            kept.append(word)
+    return kept
+
+
+def _require_dummy(option: str, value: str) -> None:
+    """A dummy is the file of a notebook's kernel, or a word that stands for nothing."""
+    plain = re.fullmatch(r"\w+", value) and value not in NAMES and not os.path.exists(value)
+    if not (plain or value.endswith(".json")):
+        raise InputError(f"{option} {value}: is no option for data; name it without: dcgan train {value}")
 
 
 def _starting_point(preset: str | None, file: str | None, resumed: Run | None = None) -> Config:
