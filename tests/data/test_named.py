@@ -66,7 +66,7 @@ def test_no_network_says_what_to_put_where(tmp_path, name):
     with pytest.raises(InputError, match=r"download failed.*no network in tests.*Put ") as caught:
         find(name, tmp_path)
     assert str(tmp_path) in str(caught.value)
-    assert "--data-root" in str(caught.value)
+    assert str(caught.value).endswith(", or set DCGAN_DATA to the folder where it is")
     with pytest.raises(InputError, match="downloads are off"):
         find(name, tmp_path, download=False)
 
@@ -76,7 +76,7 @@ def test_a_download_that_fails_in_its_own_way(tmp_path, monkeypatch):
         """As gdown's."""
 
     def fetch(*args):
-        raise FileURLRetrievalError("Too many users have viewed\nthis file")
+        raise FileURLRetrievalError("Too many users have viewed\nthis file.")
 
     monkeypatch.setattr(named, "fetch", fetch)
     with pytest.raises(InputError, match=r"its download failed: Too many users have viewed this file\. Put "):

@@ -67,14 +67,14 @@ def find_named(name: str, data_root: Path | None, split: Split, download: bool) 
         try:
             fetch(name, root, split)
         except Exception as error:  # torchvision's, gdown's and the network's are of many kinds
-            reason = f"its download failed: {' '.join(str(error).split())}"
+            reason = f"its download failed: {' '.join(str(error).split()).rstrip('.')}"
         else:
             if (found := _on_disk(name, data_root, split)) is not None:
                 return found
             reason = "its download did not bring it"
     raise InputError(
         f"{name} ({split}) is not below {', '.join(printable(root) for root in _roots(data_root))}, and "
-        f"{reason}. Put {_NEEDED[name]} below {printable(root)}, or give another folder with --data-root"
+        f"{reason}. Put {_NEEDED[name]} below {printable(root)}, or set DCGAN_DATA to the folder where it is"
     )
 
 
