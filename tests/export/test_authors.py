@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from dcgan.errors import InputError
+from dcgan.export import authors as importing
 from dcgan.export.authors import flip_kernels, import_authors
 from dcgan.export.hub import push
 from dcgan.pretrained import Discriminator, Generator
@@ -74,6 +75,20 @@ def test_the_outputs_are_means_over_batches_of_64(tmp_path):
     assert other.outputs == imported.unflipped
     assert other.unflipped == imported.outputs
     assert abs(other.outputs.own - imported.outputs.own) + abs(other.outputs.noise - imported.outputs.noise) > 1e-4
+
+
+def test_an_interrupted_import_leaves_nothing_and_can_be_repeated(tmp_path, monkeypatch):
+    folder = authors.write(tmp_path / "theirs")
+
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(importing, "_outputs", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            import_authors(folder, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+    import_authors(folder, tmp_path / "run")
 
 
 def test_the_names_in_the_authors_repository(tmp_path):

@@ -7,6 +7,7 @@ They come as one `.npy` a tensor, numbered in the order in which the authors' fu
 
 from __future__ import annotations
 
+import copy
 import math
 import re
 import tokenize
@@ -78,6 +79,10 @@ def import_authors(folder: str | Path, out: str | Path) -> Imported:
         "data": f"{data or 'ImageNet-1k at 32x32'}: {IMPORTED}",
         "dcgan": dcgan.__version__,
     }
+    own, noise = _looked_at(generator, config)  # the slow part: an interrupt in it leaves nothing behind
+    mirrored = copy.deepcopy(discriminator)
+    flip_kernels(mirrored)
+    outputs, unflipped = _outputs(discriminator, own, noise), _outputs(mirrored, own, noise)
     info = ModelInfo(config.network, trained=trained)
     source = {"source": trained["data"], "shape": [*config.network.size, config.network.image_channels]}
     run = Run.create(out, config, source | {"class_names": [], "skipped": []})
@@ -86,10 +91,7 @@ def import_authors(folder: str | Path, out: str | Path) -> Imported:
         Discriminator(discriminator, info).save_pretrained(out)
     except OSError as error:
         raise InputError(f"{printable(out)}: cannot be written ({error.strerror})") from error
-    own, noise = _looked_at(generator, config)
-    outputs = _outputs(discriminator, own, noise)
-    flip_kernels(discriminator)
-    return Imported(run, config, outputs, _outputs(discriminator, own, noise))
+    return Imported(run, config, outputs, unflipped)
 
 
 def find_tensors(folder: Path) -> Files:
