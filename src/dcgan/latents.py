@@ -9,6 +9,8 @@ import torch
 
 from dcgan.errors import InputError
 
+MOST_SAMPLES = 2**40
+"""Of a seed: samples are numbered from 0 to one less."""
 BLOCK = 64
 """Images are drawn in whole blocks of this many, so that neither rounding nor batch statistics vary."""
 

@@ -26,7 +26,7 @@ from dcgan.hub.card import require_licence
 from dcgan.hub.files import SHOWN, model_files
 from dcgan.hub.repository import WEIGHTS, fetch, require_repo_id, upload
 from dcgan.images import Images, to_array
-from dcgan.latents import BLOCK, check_seed, check_truncation, latents
+from dcgan.latents import BLOCK, MOST_SAMPLES, check_seed, check_truncation, latents
 from dcgan.networks import build_discriminator, build_generator
 from dcgan.networks.folding import ready_to_draw
 from dcgan.networks.statistics import Statistics, batch_statistics, with_statistics
@@ -203,6 +203,8 @@ class Generator(_Pretrained):
         """
         if n < 1:
             raise InputError(f"n: {n} images cannot be drawn; at least 1")
+        if n > MOST_SAMPLES:
+            raise InputError(f"n: {n:,} images cannot be drawn; at most {MOST_SAMPLES:,}")
         if start % BLOCK:
             raise ValueError(f"start is {start}; it has to be a multiple of {BLOCK}")
         check_seed(seed)

@@ -144,9 +144,8 @@ def is_number(value: Any) -> bool:
 
 def size_text(count: int) -> str:
     """16777216 → "16 MiB"."""
-    unit, name = next(
-        (n, name) for n, name in ((2**30, "GiB"), (2**20, "MiB"), (2**10, "KiB"), (1, "bytes")) if count >= n
-    )
+    units = ((2**30, "GiB"), (2**20, "MiB"), (2**10, "KiB"))
+    unit, name = next(((n, name) for n, name in units if count >= n), (1, "bytes"))
     return f"{count / unit:.3g} {name}"
 
 

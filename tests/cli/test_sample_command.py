@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import os
+import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,6 +15,7 @@ import torch
 from PIL import Image
 
 import dcgan
+from dcgan import progress
 from dcgan.cli import main, sample
 
 
@@ -103,6 +106,33 @@ def test_bad_options(
     printed = capsys.readouterr()
     assert said in printed.err + printed.out
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("n", "said"),
+    [
+        (10**20, "n: 100,000,000,000,000,000,000 images cannot be drawn; at most 1,099,511,627,776"),
+        (2, "x.npz: 2 images are 2.25 KiB, and 0 bytes are free there; ask for fewer, or name another --out"),
+    ],
+)
+def test_more_than_there_are_or_than_fits_is_refused_at_once(
+    run: Path, tmp_path: Path, n: int, said: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    free = shutil.disk_usage(tmp_path)._replace(free=0)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: free)
+    assert draw(run, tmp_path / "new" / "x.npz", "-n", str(n)) == 2
+    assert said in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["x.npz", "x.zip", "folder"])
+def test_many_are_counted_as_they_are_drawn(
+    run: Path, tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(progress, "PLAIN_SECONDS", 0)
+    assert draw(run, tmp_path / name, "-n", "150") == 0
+    printed = capsys.readouterr().out
+    assert re.findall(r"drawing (\d+) of 150 images", printed) == ["64", "128"]
 
 
 def test_what_exists_is_left_alone(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

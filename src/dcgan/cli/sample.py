@@ -4,20 +4,26 @@ from __future__ import annotations
 
 import contextlib
 import io
+import math
+import shutil
 import zipfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
 import tyro
 
 from dcgan import distributed
 from dcgan.cli import DONE, say
-from dcgan.errors import InputError
+from dcgan.errors import InputError, printable
 from dcgan.files import require_new, whole
 from dcgan.images import grid, save_png, to_pil
+from dcgan.reading import size_text
+
+if TYPE_CHECKING:
+    from dcgan.progress import Counter
 
 GRID_LIMIT = 10_000
 
@@ -53,6 +59,7 @@ def _draw(options: SampleOptions) -> int:
     if options.out.suffix.lower() == ".png" and options.n > GRID_LIMIT:
         raise InputError(f"n: a grid of {options.n:,} images is too large; name a folder, .npz or .zip as --out")
     from dcgan.pretrained import Generator
+    from dcgan.progress import Display
 
     generator = Generator.from_pretrained(options.run, options.device)
     config = generator.info.network
@@ -60,11 +67,14 @@ def _draw(options: SampleOptions) -> int:
     shape = (options.n, *config.size, config.image_channels)
     pieces = generator.stream(options.n, options.seed, **how)  # refuses what makes no sense before a folder is made
     try:
+        distributed.from_main(lambda: _require_room(options.out, shape))
         distributed.from_main(lambda: options.out.parent.mkdir(parents=True, exist_ok=True))
-        if distributed.world() == 1:
-            write(options.out, pieces, shape)
-        else:
-            _write_together(options.out, generator.shares(options.n, options.seed, **how), shape)
+        with Display(quiet=not distributed.is_main()) as display:
+            show = display.counter("drawing")
+            if distributed.world() == 1:
+                write(options.out, _counted(pieces, options.n, show), shape)
+            else:
+                _write_together(options.out, generator.shares(options.n, options.seed, **how), shape, show)
     except OSError as error:
         raise InputError(f"{options.out}: cannot be written ({error.strerror})") from error
     if distributed.is_main():
@@ -78,7 +88,27 @@ def _require_possible(out: Path) -> None:
         raise InputError(f"out: {out} is neither a .png, a .npz, a .zip nor a folder to make")
 
 
-def _write_together(out: Path, shares: Iterator[tuple[int, np.ndarray]], shape: tuple[int, ...]) -> None:
+def _require_room(out: Path, shape: tuple[int, ...]) -> None:
+    """Refuse what is known to be too large for the disk: an .npz has a byte a value."""
+    free = shutil.disk_usage(next(folder for folder in out.absolute().parents if folder.is_dir())).free
+    if out.suffix.lower() == ".npz" and math.prod(shape) > free:
+        raise InputError(
+            f"{printable(out)}: {shape[0]:,} images are {size_text(math.prod(shape))}, and {size_text(free)} are free "
+            "there; ask for fewer, or name another --out"
+        )
+
+
+def _counted(pieces: Iterator[np.ndarray], n: int, show: Counter) -> Iterator[np.ndarray]:
+    """The pieces; shows how many of the n images there are as long as more are to come."""
+    done = 0
+    for piece in pieces:
+        yield piece
+        done += len(piece)
+        if done < n:
+            show(done, n)
+
+
+def _write_together(out: Path, shares: Iterator[tuple[int, np.ndarray]], shape: tuple[int, ...], show: Counter) -> None:
     """What `write` writes, by several processes: into a folder each its own share, a file the main one alone."""
     from dcgan.pretrained import SHARE
 
@@ -86,7 +116,7 @@ def _write_together(out: Path, shares: Iterator[tuple[int, np.ndarray]], shape: 
         own = ((images,) for _, images in shares)
         pieces = (piece for (piece,) in distributed.in_order(own, -(-shape[0] // SHARE)) if piece is not None)
         if distributed.is_main():
-            write(out, pieces, shape)
+            write(out, _counted(pieces, shape[0], show), shape)
         else:
             for _ in pieces:
                 pass
@@ -102,6 +132,8 @@ def _write_together(out: Path, shares: Iterator[tuple[int, np.ndarray]], shape: 
         for start, images in shares:
             for name, image in _named(iter([images]), shape[0], start):
                 save_png(partial / name, image)
+            if start + len(images) < shape[0]:
+                show(start + len(images), shape[0])
         distributed.barrier()
 
 

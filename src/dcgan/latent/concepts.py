@@ -25,11 +25,11 @@ from dcgan.latent.attributes import (
     split,
 )
 from dcgan.latent.saved import generator_digest, read_projection
-from dcgan.latents import check_seed, latents
+from dcgan.latents import MOST_SAMPLES, check_seed, latents
 from dcgan.pretrained import Generator
 from dcgan.progress import Display
 
-MOST_SAMPLES, DIGITS = 2**40, 20
+DIGITS = 20
 Picking = tuple[int, ...] | Path | str
 """Sample numbers, a file of `dcgan latent project`, or the name of a class."""
 
