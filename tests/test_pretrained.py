@@ -230,12 +230,30 @@ def test_stream_is_sample_in_pieces(generator):
     assert np.array_equal(np.concatenate(pieces), generator.sample(130, seed=2))
 
 
-@pytest.mark.parametrize(("label", "number"), [("dog", 1), (1, 1), ("1", 1), ("7", 2), (7, 2)])
+@pytest.mark.parametrize(("label", "number"), [("dog", 1), (1, 1), ("1", 1), ("7", 2)])
 def test_a_class_by_name_or_number(label, number):
     generator = trained(Generator, **CLASSES)
     with torch.inference_mode():
         expected = to_array(generator(latents(BLOCK, 6, 0), torch.full((BLOCK,), number)))
     assert np.array_equal(generator.sample(5, label=label), expected[:5])
+
+
+def numbered():
+    """A generator of classes whose names are numbers, and none its own."""
+    generator = trained(Generator, **CLASSES)
+    generator.info = ModelInfo(generator.info.network, ("1", "10", "2"))
+    return generator
+
+
+def test_a_number_is_no_name():
+    generator = numbered()
+    assert [generator.class_index(name) for name in ("1", "10", "2", "0")] == [0, 1, 2, 0]
+    assert [generator.class_index(number) for number in range(3)] == [0, 1, 2]
+    each = trained(Generator, **CLASSES)
+    for number, name in enumerate(("1", "10", "2")):
+        expected = each.sample(5, label=("cat", "dog", "7")[number])
+        assert np.array_equal(generator.sample(5, label=name), expected)
+        assert np.array_equal(generator.sample(5, label=number), expected)
 
 
 def test_without_a_class_all_come_in_turn():
@@ -261,6 +279,7 @@ def test_class_labels():
     [
         (CLASSES, {"label": "dgo"}, "no class 'dgo'; did you mean 'dog'? (there are: cat, dog, 7)"),
         (CLASSES, {"label": 3}, "no class 3 (there are: cat, dog, 7)"),
+        (CLASSES, {"label": 7}, "no class 7; did you mean '7'? (there are: cat, dog, 7)"),
         (CLASSES, {"label": -1}, "no class -1"),
         (CLASSES, {"label": "²"}, "no class '²'"),
         ({}, {"label": 0}, "without classes"),

@@ -178,7 +178,7 @@ class Generator(_Pretrained):
     ) -> np.ndarray:
         """n images as uint8 (n, H, W, C). Image i of a seed is the same whatever n is. A notebook shows them.
 
-        label: class number or name, for conditional generators; None goes through all classes in turn.
+        label: class number or name, for conditional generators, as of `class_index`; None: all classes in turn.
         truncation: see `latents`. precision: "fp32"; "bf16", which draws the same images two to three times as fast
         where the hardware has it, 0.1 to 0.2 levels of 255 off on average and 12 at most (three trained networks
         of MNIST); "auto": the latter where it is fast.
@@ -333,7 +333,10 @@ class Generator(_Pretrained):
         return upload(repo_id, files, public=public, update=update, message="A model of dcgan")
 
     def class_index(self, label: int | str | None) -> int | None:
-        """The number of a class given by name or number; InputError if there is none."""
+        """The number of a class, from 0, given by it or by name; InputError if there is none.
+
+        Text is a name if a class has it, and only then a number; an int is always the number, also of names like "7".
+        """
         return class_index(self.info, label)
 
 
@@ -366,14 +369,14 @@ def class_labels(classes: int, n: int, start: int = 0, label: int | None = None)
 
 
 def class_index(info: ModelInfo, label: int | str | None) -> int | None:
-    """The number of a class given by name or number; InputError if there is none."""
+    """See `Generator.class_index`."""
     classes, names = info.network.classes, info.class_names
     if label is None:
         return None
     if not classes:
         raise InputError("class: this network was trained without classes")
-    if str(label) in names:
-        return names.index(str(label))
+    if isinstance(label, str) and label in names:
+        return names.index(label)
     if str(label).isdecimal() and int(label) < classes:
         return int(label)
     known = ", ".join(names) if names else f"0 to {classes - 1}"

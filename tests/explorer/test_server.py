@@ -350,12 +350,12 @@ def test_runs_of_the_same_name_are_told_apart(tmp_path):
 
 
 def test_a_class_is_chosen_by_the_name_that_is_shown(tmp_path):
-    names = ("new\u00a0york", "1", "family\u200d", "a" * 250 + "\x01")
-    generator = trained(Generator, **CLASSES | {"classes": 4})
+    names = ("new\u00a0york", "2", "family\u200d", "a" * 250 + "\x01", "1")
+    generator = trained(Generator, **CLASSES | {"classes": 5})
     Generator(generator.network, replace(generator.info, class_names=names)).save_pretrained(tmp_path)
     with client_of(tmp_path) as client:
         shown = client.get("/api/runs").json()[0]["class_names"]
-        assert shown[:3] == ["new\\xa0york", "1", "family\\u200d"]
+        assert shown[:3] == ["new\\xa0york", "2", "family\\u200d"]
         for index, name in enumerate(shown):
             answer = client.get("/api/runs/0/samples.png", params={"count": 2, "label": name})
             assert answer.status_code == 200, answer.text

@@ -2,6 +2,7 @@
 
 import itertools
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -106,6 +107,14 @@ def test_the_ends_of_the_paths_are_the_samples(settings, options, loop):
     assert off(ends, samples[list(walked.through)]) <= (1 if settings.get("norm_stats") == "batch" else 0)
     assert np.array_equal(walked.frames[:-1, -1], walked.frames[1:, 0])
     assert len(np.unique(walked.flat().reshape(-1, 960), axis=0)) == rows * 3 + (not loop)
+
+
+def test_the_statistics_of_a_walk_are_those_of_its_class():
+    generator = trained(Generator, **BATCH | CLASSES)
+    generator.info = replace(generator.info, class_names=("1", "10", "2"))
+    for name in generator.info.class_names:
+        walked = walk(generator, (3, 130), steps=2, label=name)
+        assert off(walked.frames[0], generator.sample(131, label=name)[[3, 130]]) <= 1
 
 
 @pytest.mark.parametrize("settings", [{}, BATCH])
