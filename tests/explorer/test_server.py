@@ -361,4 +361,6 @@ def test_a_class_is_chosen_by_the_name_that_is_shown(tmp_path):
             assert answer.status_code == 200, answer.text
             expected = generator.sample(2, seed=0, label=index)
             assert np.array_equal(images_of(answer.content, 2, (16, 20)), expected)
+            unwanted = {"label": name, "boxes": [{"number": 0, "top": 4, "left": 4, "height": 6, "width": 8}]}
+            assert client.post("/api/runs/0/forget", json=unwanted).status_code == 200
         assert client.get("/api/runs/0/samples.png", params={"count": 2, "label": "york"}).status_code == 422

@@ -64,7 +64,7 @@ def forgotten(opened: Opened, asked: Unwanted) -> Forgetful:
         if box.top + box.height > height or box.left + box.width > width:
             raise InputError(f"a box of sample {box.number} reaches beyond the image of {height}x{width}")
     boxes = Boxes(asked.seed, tuple(Box(b.number, b.top, b.left, b.height, b.width) for b in asked.boxes))
-    samples = Samples(boxes.samples, asked.seed, asked.label, asked.truncation)
+    samples = Samples(boxes.samples, asked.seed, opened.class_index(asked.label), asked.truncation)
     found = forget(generator, samples, boxes.masks, scale=asked.scale, maps=asked.maps)
     return Forgetful(
         id=opened.keep(found),
