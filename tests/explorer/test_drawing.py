@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import shlex
 import zipfile
 
 import numpy as np
@@ -145,7 +146,7 @@ def test_arithmetic_is_that_of_the_package(client, kind):
 
 @pytest.mark.parametrize("kind", ["plain", "classes"])
 def test_forgetting_is_that_of_the_package_and_can_be_kept(weights, tmp_path, kind):
-    folder = tmp_path / "run"
+    folder = tmp_path / "someone's run"
     generator = trained(Generator, **KINDS[kind])
     generator.save_pretrained(folder)
     boxes = Boxes(3, BOXES)
@@ -160,8 +161,10 @@ def test_forgetting_is_that_of_the_package_and_can_be_kept(weights, tmp_path, ki
         assert np.array_equal(drawn, edited.sample(30, 9))
         assert not np.array_equal(drawn, generator.sample(30, 9))
         path = f"/api/runs/0/forget/{said['id']}/save"
-        assert client.post(path, json={"name": "no-mouth"}).json() == {"file": "edited/no-mouth.safetensors"}
         kept = folder / "edited" / "no-mouth.safetensors"
+        said = client.post(path, json={"name": "no-mouth"}).json()
+        assert said["file"] == "edited/no-mouth.safetensors"
+        assert shlex.split(said["given"]) == [str(kept)]
         before = kept.read_bytes()
         refused = client.post(path, json={"name": "no-mouth"})
         assert refused.status_code == 422

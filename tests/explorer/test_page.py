@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 import os
+import shlex
 import shutil
 import zipfile
 from collections.abc import Iterator
@@ -40,7 +41,7 @@ PICTURES, SHOWN = os.environ.get("DCGAN_EXPLORE_PICTURES"), os.environ.get("DCGA
 @pytest.fixture(scope="module")
 def looked_at(finished: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The run that is shown, a copy of its own."""
-    folder = tmp_path_factory.mktemp("shown")
+    folder = tmp_path_factory.mktemp("shown by name")
     return Path(shutil.copytree(SHOWN or finished, folder / Path(SHOWN or "small").name))
 
 
@@ -226,7 +227,10 @@ def test_forget(page, looked_at: Path) -> None:
     page.fill("input[pattern]", "no-mouth")
     page.click("text=Save the generator")
     page.get_by_text("Saved as edited/no-mouth.safetensors").wait_for()
-    edited = Generator.from_pretrained(looked_at / "edited" / "no-mouth.safetensors", "cpu")
+    kept = looked_at / "edited" / "no-mouth.safetensors"
+    command = shlex.split(page.locator("#panel-forget code").inner_text())
+    assert command == ["dcgan", "sample", str(kept), "--out", "grid.png"]
+    edited = Generator.from_pretrained(kept, "cpu")
     assert np.array_equal(pixels(page, ".pair canvas", 1), colours(edited.sample(1)[0]))
     page.refusals = True
     page.click("text=Save the generator")
@@ -256,11 +260,13 @@ def test_what_a_training_adds_is_seen(page, looked_at: Path) -> None:
     (looked_at / "health.jsonl").unlink()
 
 
-def test_honesty(page) -> None:
+def test_honesty(page, looked_at: Path) -> None:
     go(page, "draw")
     page.locator("#panel-draw .tile").nth(2).click()
     page.click("text=Nearest real images")
     page.get_by_text("Sample, and the nearest training images").wait_for()
+    command = shlex.split(page.locator("#panel-honesty code").inner_text())
+    assert command == ["dcgan", "evaluate", str(looked_at), "--metrics", "memorisation"]
     assert page.locator(".honest").count() == 1
     page.locator("#panel-honesty section[aria-label='Choose samples'] .tile").nth(8).click()
     until(page, "document.querySelectorAll('.honest').length === 2")

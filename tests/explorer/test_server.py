@@ -292,8 +292,9 @@ def test_a_run_without_a_generator_is_shown_and_waited_for(run):
         assert client.get("/api/runs/0/samples.png").status_code == 200
 
 
-def test_runs_are_described(client):
+def test_runs_are_described(client, finished):
     small, plain, classes, *_ = client.get(PAGE).json()
+    assert small["given"] == str(finished)
     assert small["trained"]["images"] == "160"
     assert (plain["height"], plain["width"], plain["channels"], plain["latent_dim"]) == (16, 20, 3, 6)
     assert plain["class_names"] == []

@@ -6,7 +6,10 @@ Everything here is for one thread at a time; `server.Bench` sees to that.
 from __future__ import annotations
 
 import functools
+import os
 import secrets
+import shlex
+import subprocess
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -63,6 +66,12 @@ def names_apart(paths: Sequence[Path]) -> list[str]:
         few = next((n for n in parts if all(other.parts[-n:] != own.parts[-n:] for other in alike)), 1)
         names.append(printable("/".join(own.parts[-few:])))
     return names
+
+
+def for_shell(path: Path) -> str:
+    """A path as it is typed in a command, in one word."""
+    quoted = shlex.quote(str(path)) if os.name == "posix" else subprocess.list2cmdline([str(path)])
+    return printable(quoted)
 
 
 class Opened:
@@ -200,18 +209,18 @@ class Opened:
 
     def info(self, number: int) -> RunInfo:
         """What the page shows of it."""
+        told: dict[str, Any] = {"run": number, "name": self.name, "given": for_shell(self.path)}
+        told["directory"] = self.directory
         try:
             generator = self.generator
         except InputError as error:
-            return RunInfo(run=number, name=self.name, directory=self.directory, ready=False, trouble=printable(error))
+            return RunInfo(**told, ready=False, trouble=printable(error))
         config, (height, width) = generator.info.network, generator.info.network.size
         doublings = sum(isinstance(m, nn.ConvTranspose2d | UpsampleConv) for m in generator.network.modules())
         scales = [2**i for i in range(1, doublings + 1)]
         names = generator.info.class_names or tuple(map(str, range(config.classes)))
         return RunInfo(
-            run=number,
-            name=self.name,
-            directory=self.directory,
+            **told,
             height=height,
             width=width,
             channels=config.image_channels,

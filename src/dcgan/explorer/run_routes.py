@@ -12,7 +12,7 @@ from dcgan.explorer.bench import Bench
 from dcgan.explorer.honest import neighbours, nothing, training_images, usual_distance
 from dcgan.explorer.latent_routes import Png
 from dcgan.explorer.log import read_grid, read_log
-from dcgan.explorer.opened import Opened
+from dcgan.explorer.opened import Opened, for_shell
 from dcgan.explorer.told import Forgetful, Log, Neighbours, RunInfo, Saved
 from dcgan.features.boxes import Box, Boxes
 from dcgan.features.forget import Samples, forget, map_count
@@ -46,7 +46,8 @@ def run_routes(bench: Bench) -> APIRouter:
     @router.post("/{run}/forget/{edit}/save", summary="Keep an edited generator in the run directory")
     async def save(run: int, edit: str, asked: Name) -> Saved:
         opened = bench.run(run)
-        return Saved(file=await bench.draw(lambda: opened.save(edit, asked.name)))
+        file = await bench.draw(lambda: opened.save(edit, asked.name))
+        return Saved(file=file, given=for_shell(opened.path / file))
 
     @router.post("/{run}/neighbours", summary="The training images nearest to samples, by pixels")
     async def nearest(run: int, asked: Honest) -> Neighbours:

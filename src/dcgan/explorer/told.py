@@ -10,6 +10,8 @@ class RunInfo(BaseModel):
 
     run: int
     name: str
+    given: str
+    """Its path as it was given, quoted for a shell."""
     directory: bool
     """Whether it is a run directory: with a training to look at, and room for edited generators."""
     ready: bool = True
@@ -55,9 +57,12 @@ class Forgetful(BaseModel):
 
 
 class Saved(BaseModel):
-    """Where an edited generator is: below the run directory."""
+    """Where an edited generator is."""
 
     file: str
+    """Below the run directory."""
+    given: str
+    """From where the server was started, quoted for a shell."""
 
 
 class Event(BaseModel):

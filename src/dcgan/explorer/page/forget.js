@@ -76,9 +76,9 @@ export function open(panel, app) {
     const save = h("button", { type: "button", onclick: async () => {
       if (!name.reportValidity()) return;
       try {
-        const { file } = await json(`/api/runs/${run.run}/forget/${edit.id}/save`, { name: name.value });
+        const { file, given } = await json(`/api/runs/${run.run}/forget/${edit.id}/save`, { name: name.value });
         said.textContent = `Saved as ${file} in the run. `;
-        said.append(h("code", {}, `dcgan sample ${run.name}/${file} --out grid.png`));
+        said.append(h("code", {}, `dcgan sample ${given} --out grid.png`));
       } catch (error) { app.wrong(error); }
     } }, "Save the generator");
     const said = h("p", { class: "small soft", role: "status" });

@@ -41,7 +41,7 @@ export function open(panel, app) {
       const part = found.images < found.of ? ` of ${number(found.of)}` : "";
       result.replaceChildren(
         h("h2", {}, "Sample, and the nearest training images"),
-        h("p", { class: "soft small" }, `Of ${number(found.images)}${part} training images; pixels in [0, 1]. Half of the training images are within ${found.usual.toFixed(2)} of another one: a copy is far nearer than that (marked below half of it), but so is a simple drawing. `, h("code", {}, `dcgan evaluate ${run.name} --metrics memorisation`), " compares with held-out images, and tells them apart."),
+        h("p", { class: "soft small" }, `Of ${number(found.images)}${part} training images; pixels in [0, 1]. Half of the training images are within ${found.usual.toFixed(2)} of another one: a copy is far nearer than that (marked below half of it), but so is a simple drawing. `, h("code", {}, `dcgan evaluate ${run.given} --metrics memorisation`), " compares with held-out images, and tells them apart."),
         h("div", { class: "honest-rows" }, rows));
     } catch (error) { app.wrong(error); } finally { result.removeAttribute("aria-busy"); }
   });
