@@ -97,11 +97,11 @@ def test_no_two_files_of_a_zip_have_one_name(client):
 @pytest.mark.parametrize("kind", ["plain", "uniform"])
 @pytest.mark.parametrize("interpolation", ["spherical", "linear"])
 @pytest.mark.parametrize("loop", [False, True])
-def test_a_walk_is_that_of_the_package(client, kind, interpolation, loop):
-    expected = walk(
-        trained(Generator, **KINDS[kind]), (3, 130, 17), seed=5, steps=6, interpolation=interpolation, loop=loop
-    ).flat()
-    through = [{"seed": 5, "number": number} for number in (3, 130, 17)]
+@pytest.mark.parametrize("truncation", [None, 0.5])
+def test_a_walk_is_that_of_the_package(client, kind, interpolation, loop, truncation):
+    how = {"interpolation": interpolation, "loop": loop, "truncation": truncation}
+    expected = walk(trained(Generator, **KINDS[kind]), (3, 130, 17), seed=5, steps=6, **how).flat()
+    through = [{"seed": 5, "number": number, "truncation": truncation} for number in (3, 130, 17)]
     body = {"through": through, "steps": 6, "interpolation": interpolation, "loop": loop}
     drawn = post(client, f"/api/runs/{NUMBERS[kind]}/walk.png", body, len(expected))
     assert np.array_equal(drawn, expected)
@@ -117,6 +117,12 @@ def test_a_walk_between_classes_ends_at_both(client):
     drawn = post(client, "/api/runs/2/walk.png", {"through": picks, "steps": 5}, 5)
     ends = post(client, "/api/runs/2/picked.png", {"picks": picks}, 2)
     assert np.array_equal(drawn[[0, -1]], ends)
+
+
+def test_a_walk_between_truncations_ends_at_both(client):
+    picks = [{"number": 0, "truncation": 0.5}, {"number": 1}, {"number": 2}]
+    drawn = post(client, "/api/runs/1/walk.png", {"through": picks, "steps": 5}, 9)
+    assert np.array_equal(drawn[[0, 4, 8]], post(client, "/api/runs/1/picked.png", {"picks": picks}, 3))
 
 
 def test_moves_add_directions_to_every_sample(client):

@@ -116,16 +116,26 @@ def file_names(picks: Sequence[Pick]) -> list[str]:
 
 def frames(opened: Opened, asked: Path) -> np.ndarray:
     """The frames of a walk, uint8 (N, H, W, C), each sample once; a class changes half-way."""
-    distribution = opened.generator.info.network.latent
     picks = [*asked.through, *asked.through[: 1 if asked.loop else 0]]
     opened.require((len(picks) - 1) * (asked.steps - 1) + 1)
-    ends, labels = opened.latents(picks)
-    paths = [interpolate(a, b, asked.steps, asked.interpolation, distribution) for a, b in itertools.pairwise(ends)]
-    z = torch.cat([ends[:1], *(path[1:] for path in paths)])
+    paths = [leg(opened, asked, pair) for pair in itertools.pairwise(picks)]
+    z = torch.cat([paths[0][:1], *(path[1:] for path in paths)])
+    _, labels = opened.latents(picks)
     if labels is None:
         return opened.draw(z, None)
     halves = torch.arange(len(z)).float().div(asked.steps - 1).round().long()
     return opened.draw(z, labels[halves])
+
+
+def leg(opened: Opened, asked: Path, pair: tuple[Pick, Pick]) -> torch.Tensor:
+    """Latents (steps, latent_dim) from one sample to the next, truncated afterwards, as those of `walk` are.
+
+    Samples of two truncations have none in common: the path is then between what they are with their own.
+    """
+    common = pair[0].truncation if pair[0].truncation == pair[1].truncation else None
+    ends = pair if common is None else [pick.model_copy(update={"truncation": None}) for pick in pair]
+    (a, b), _ = opened.latents(ends)
+    return interpolate(a, b, asked.steps, asked.interpolation, opened.generator.info.network.latent, common)
 
 
 def moved(opened: Opened, asked: Slid) -> np.ndarray:

@@ -110,8 +110,8 @@ def walk(
         raise InputError(f"class: this generator draws classes; walk through one of them (there are: {known})")
     stops = (*through, through[0]) if loop else tuple(through)
     places = torch.cat([latents(1, config.latent_dim, seed, number, config.latent) for number in stops])
-    z = torch.stack([interpolate(a, b, steps, interpolation, config.latent) for a, b in itertools.pairwise(places)])
-    z = z if truncation is None else truncate(z, truncation, config.latent)
+    how = interpolation, config.latent, truncation
+    z = torch.stack([interpolate(a, b, steps, *how) for a, b in itertools.pairwise(places)])
     blocks = [number // BLOCK for number in stops]
     company = {block: generator.statistics(seed, block, index, truncation) for block in dict.fromkeys(blocks)}
     drawn: list[np.ndarray] = []
@@ -142,8 +142,15 @@ def check(
     check_seed(seed)
 
 
-def interpolate(a: torch.Tensor, b: torch.Tensor, steps: int, how: str, distribution: str = "normal") -> torch.Tensor:
-    """Latents (steps, dim) from a to b, (dim,) each, both included exactly.
+def interpolate(
+    a: torch.Tensor,
+    b: torch.Tensor,
+    steps: int,
+    how: str,
+    distribution: str = "normal",
+    truncation: float | None = None,
+) -> torch.Tensor:
+    """Latents (steps, dim) from a to b, (dim,) each, both included exactly; then all of them truncated, if asked for.
 
     linear: the straight line. spherical: the arc, at constant angles (Shoemake 1985; White 2016). Half-way the line is
     nearer to 0 than samples ever are: two normals of 100 dimensions are 10 long and their mean 7. The arc is not.
@@ -160,7 +167,7 @@ def interpolate(a: torch.Tensor, b: torch.Tensor, steps: int, how: str, distribu
         z = _arc(one, other, shares)
     z = z.float()
     z[0], z[-1] = a, b
-    return z
+    return z if truncation is None else truncate(z, truncation, distribution)
 
 
 def _arc(a: torch.Tensor, b: torch.Tensor, shares: torch.Tensor) -> torch.Tensor:
