@@ -26,6 +26,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ([], "name a run directory to explore"),
         (["nowhere", "--port", "0"], "nowhere: no such run directory"),
         (["RUN", "nowhere", "--port", "0"], "nowhere: no such run directory"),
+        (["x" * 300, "--port", "0"], "x: no such run directory"),
         (["RUN", "--port", "70000"], "70000 is outside [0, 65535]"),
         (["RUN"] * 33, "33 runs are too many"),
     ],

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from dcgan.errors import InputError
 from dcgan.explorer.directions import first_layer, principal_directions
 from dcgan.latents import latents
 from dcgan.pretrained import Generator, class_labels
@@ -76,6 +77,13 @@ def test_directions_are_what_drawing_many_z_finds(settings):
     for vector, other in zip(found.vectors.numpy()[clear], regressed[clear], strict=True):
         cosine = vector @ other / np.linalg.norm(vector) / np.linalg.norm(other)
         assert abs(cosine) > 0.98
+
+
+def test_a_variance_below_0_is_refused():
+    generator = trained(Generator)
+    first_layer(generator.network)[1].state_dict()["running_var"].fill_(-5)
+    with pytest.raises(InputError, match="first norm makes NaN"):
+        principal_directions(generator)
 
 
 def test_the_first_so_many_and_always_the_same_way_round():

@@ -30,6 +30,15 @@ def test_ticks_are_round_and_within() -> None:
     assert Scale(-3, 2, 0, 1, log=True).ticks() == pytest.approx([1e-3, 1e-2, 1e-1, 1, 10, 100])
 
 
+@pytest.mark.parametrize("high", [0.0, 5e-324, 1e-323, 3e-323, 1e-310, 1e-299])
+@pytest.mark.parametrize("low", [0.0, 5e-324, 1e-310])
+def test_numbers_next_to_nothing_are_drawn(low: float, high: float) -> None:
+    (line,) = points_of(chart("t", [Curve("a", [(0, low), (1, high)])]))
+    assert all(0 <= y <= HEIGHT for _, y in line)
+    (line,) = points_of(chart("t", [Curve("a", [(0, 1.0), (high, 2.0)])]))
+    assert all(0 <= x <= WIDTH for x, _ in line)
+
+
 def test_short_numbers() -> None:
     numbers = [0, 0.01234567, 4.5678, 1234.5, 60000, 698688, 1.25e6, 3.2e9, 1e-7, -0.5]
     assert [short(n) for n in numbers] == [

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
+from dcgan.errors import InputError
 from dcgan.networks.blocks import Projection
 from dcgan.networks.generators import BlogGenerator, MnistGenerator
 from dcgan.pretrained import Generator
@@ -31,7 +32,10 @@ class Directions:
 
 @torch.no_grad()
 def principal_directions(generator: Generator, k: int = 10) -> Directions:
-    """The first k, or as many as z has numbers. Norms that use the batch's statistics do so as in `Generator.alone`."""
+    """The first k, or as many as z has numbers. Norms that use the batch's statistics do so as in `Generator.alone`.
+
+    Raises InputError for weights that make no numbers, such as a norm's variance below 0.
+    """
     config = generator.info.network
     linear, norm = first_layer(generator.alone())
     matrix = linear.weight[:, : config.latent_dim].detach().cpu().double()  # class codes come after z
@@ -41,6 +45,8 @@ def principal_directions(generator: Generator, k: int = 10) -> Directions:
         if norm.weight is not None:
             scale = scale * norm.weight.cpu().double()
         matrix = matrix * scale.repeat_interleave(len(matrix) // len(scale))[:, None]
+    if not matrix.isfinite().all():
+        raise InputError("no directions: the generator's first norm makes NaN or infinities; its weights are damaged")
     _, values, rows = torch.linalg.svd(matrix, full_matrices=False)
     rows = rows[:k]
     signs = rows.gather(1, rows.abs().argmax(1, keepdim=True)).sign()

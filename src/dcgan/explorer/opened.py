@@ -84,8 +84,8 @@ class Opened:
         """
         self.path, self.device, self.precision = path, device, precision
         self.name = name or names_apart([path])[0]
-        self.directory = path.is_dir()
-        place = path if path.exists() else fetch(path, Generator.filename)
+        self.directory = os.path.isdir(path)  # unlike Path.is_dir, also for a name that no file can have
+        place = path if os.path.exists(path) else fetch(path, Generator.filename)
         self.file = place / Generator.filename if self.directory else place
         self._loaded: Loaded | None = None
         if self.file.exists():

@@ -12,7 +12,8 @@ from dcgan.errors import printable
 WIDTH, HEIGHT = 640, 220
 LEFT, RIGHT, TOP, BOTTOM = 52, 12, 10, 26
 MOST_POINTS, LEAST = 600, 1e-300
-"""Points of a curve; of more, the least and the greatest of each stretch are kept. Powers of ten begin at LEAST."""
+"""Points of a curve; of more, the least and the greatest of each stretch are kept. Powers of ten begin at LEAST, and
+numbers that are nearer to each other count as equal."""
 
 Point = tuple[float, float]
 
@@ -120,8 +121,11 @@ def _upright(values: Sequence[float], log: bool) -> Scale:
 
 
 def _padded(low: float, high: float, share: float) -> tuple[float, float]:
-    """The stretch a little wider, and never empty."""
-    room = (high - low) * share or (abs(high) * 0.05 or 1.0 if high == low else 0.0)
+    """The stretch a little wider, and never so narrow that there are no steps in it."""
+    room = (high - low) * share
+    if high - low < LEAST:
+        near = abs(high) * 0.05
+        room = near if near > LEAST else 1.0
     return low - room, high + room
 
 
