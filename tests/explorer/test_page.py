@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageSequence
 
+from dcgan.files import write_atomically
 from dcgan.pretrained import Generator
 from dcgan.run import Run
 from tests.explorer.driving import (
@@ -32,6 +33,7 @@ from tests.explorer.driving import (
     until,
     visiting,
 )
+from tests.test_pretrained import trained
 
 pytestmark = pytest.mark.slow
 TABS = ("draw", "walk", "directions", "arithmetic", "forget", "training", "honesty")
@@ -111,6 +113,32 @@ def test_draw(page, looked_at: Path) -> None:
     page.get_by_text("Favourites (1)").wait_for()
     page.click("text=Forget them")
     page.get_by_text("Favourites (1)").wait_for(state="hidden")
+
+
+def test_a_run_that_is_replaced_is_shown_anew(browser, run: Path) -> None:
+    with serving(run) as address, visiting(browser, address) as page:
+        drawn(page, "#panel-draw .tile canvas")
+        other = trained(Generator)
+        other.save_pretrained(run)
+        page.fill("#panel-draw input[type=number]", "7")
+        page.keyboard.press("Enter")
+        page.get_by_text("There is another run in this place now").wait_for()
+        page.get_by_text("16×20").wait_for()
+        assert np.array_equal(drawn(page, "#panel-draw .tile canvas"), colours(other.sample(1, 7)[0]))
+
+
+def test_grids_of_a_training_that_is_begun_anew_are_its_own(browser, run: Path) -> None:
+    with serving(run) as address, visiting(browser, address) as page:
+        go(page, "training")
+        until(page, "document.querySelector('.over-time img').naturalWidth > 0")
+        width, log = page.evaluate("document.querySelector('.over-time img').naturalWidth"), run / "metrics.jsonl"
+        for path in (run / "samples").iterdir():
+            Image.new("RGB", (width + 8, 16)).save(path)
+        write_atomically(log, log.read_bytes())
+        until(page, f"document.querySelector('.over-time img').naturalWidth === {width + 8}")
+        newest = max((run / "samples").glob("0*.png"))
+        newest.rename(newest.with_stem("0000123456"))
+        page.get_by_text("after 123,456 images").wait_for()
 
 
 def test_two_runs_side_by_side(page, looked_at: Path) -> None:

@@ -35,11 +35,17 @@ export class Sheet {
 
 /** A sheet of so many images of a run. */
 export async function sheet(run, path, count, { body, columns = Math.ceil(Math.sqrt(count)) } = {}) {
-  return cut(await blob(`/api/runs/${run.run}/${path}`, body), run, columns);
+  return cut(await blob(`/api/runs/${run.run}/${path}`, body), run, count, columns);
 }
 
-export async function cut(content, run, columns) {
-  return new Sheet(await createImageBitmap(content), columns, run.width, run.height);
+/** A sprite of so many images of a run; another size is that of another run in its place, which the page is told of. */
+export async function cut(content, run, count, columns) {
+  const bitmap = await createImageBitmap(content);
+  if (bitmap.width !== columns * run.width || bitmap.height !== Math.ceil(count / columns) * run.height) {
+    document.dispatchEvent(new Event("replaced"));
+    throw new Error("There is another run in this place now; it is shown anew.");
+  }
+  return new Sheet(bitmap, columns, run.width, run.height);
 }
 
 /** Samples that follow each other, as a sheet. */

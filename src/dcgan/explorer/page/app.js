@@ -1,6 +1,6 @@
 // The frame: runs, tabs, theme, favourites, the enlarged sample, and what is said at the bottom.
 import { blob, json, picked } from "./api.js";
-import { download, h } from "./dom.js";
+import { download, h, newest } from "./dom.js";
 import { canvasOf, keyOf, nameOf } from "./tiles.js";
 import * as arithmetic from "./arithmetic.js";
 import * as directions from "./directions.js";
@@ -164,6 +164,7 @@ async function begin() {
     app.go(names[to]);
     $(`tab-${names[to]}`).focus();
   };
+  document.addEventListener("replaced", newest(() => { $("zoom").close(); return reload(); }));
   addEventListener("hashchange", () => { if (location.hash.slice(1) !== app.tab) show(location.hash.slice(1)); });
   app.tab = Object.hasOwn(TABS, location.hash.slice(1)) ? location.hash.slice(1) : "draw";
   choose(0);

@@ -25,7 +25,7 @@ export function open(panel, app) {
       if (!found.found) { result.replaceChildren(h("p", { class: "trouble" }, `There is nothing to compare with: ${found.reason}.`)); return; }
       const k = found.neighbours[0].length;
       const bytes = Uint8Array.from(atob(found.picture), (c) => c.charCodeAt(0));
-      const sheet = await cut(new Blob([bytes], { type: "image/png" }), run, 1 + k);
+      const sheet = await cut(new Blob([bytes], { type: "image/png" }), run, picks.length * (1 + k), 1 + k);
       const rows = picks.map((pick, row) => {
         const cells = Array.from({ length: 1 + k }, (_, column) => {
           const near = found.neighbours[row][column - 1];

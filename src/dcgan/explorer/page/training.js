@@ -44,12 +44,13 @@ export function open(panel, app) {
       const query = new URLSearchParams({ version: state.version, offset: state.offset });
       const log = await json(`/api/runs/${run.run}/log?${query}`);
       // Another version, or less than there was: the training has gone back, and this is all of it.
-      if (log.version !== state.version || log.offset < state.offset) state.records = [];
+      const anew = log.version !== state.version || log.offset < state.offset;
+      if (anew) { state.records = []; dropPictures(); }
       const isNew = log.records.length || log.version !== state.version || !state.at;
       Object.assign(state, { version: log.version, offset: log.offset });
       state.records.push(...log.records);
       if (log.more) again = 0; else if (isNew) curvesNow();
-      gridsNow(log.grids);
+      gridsNow(log.grids, anew);
       tell(log);
     } catch (error) { app.wrong(error); again = 5; }
     if (!panel.closest("[hidden]") && panel.isConnected) state.timer = setTimeout(look, again * 1000);
@@ -88,13 +89,18 @@ export function open(panel, app) {
     scores.replaceChildren(h("h2", {}, "Scores"), h("div", { class: "scroll", tabindex: "0", role: "group", "aria-label": "Table of scores" }, h("table", {}, h("thead", {}, h("tr", {}, head)), h("tbody", {}, log.values.map((one) => h("tr", {}, h("td", { title: `${one.extractor}, ${number(one.samples)} samples` }, one.metric), h("td", { class: "num" }, number(one.value)), h("td", { class: "num soft" }, one.low === null ? "" : `${number(one.low)} to ${number(one.high)}`), h("td", { class: "num soft" }, one.floor === null ? "" : number(one.floor))))))));
   }
 
-  function gridsNow(grids) {
+  function dropPictures() {
+    for (const url of state.pictures.values()) URL.revokeObjectURL(url);
+    state.pictures = new Map();
+  }
+
+  function gridsNow(grids, anew) {
     const atEnd = state.at === null || state.at === state.grids.length - 1;
-    if (grids.length === state.grids.length && state.at !== null) return;
+    if (!anew && state.at !== null && String(grids) === String(state.grids)) return;
     state.grids = grids;
     overTime.hidden = !grids.length;
     slider.max = Math.max(0, grids.length - 1);
-    if (grids.length) at(atEnd ? grids.length - 1 : Math.min(state.at, grids.length - 1));
+    if (grids.length) at(atEnd ? grids.length - 1 : Math.min(state.at, grids.length - 1)); else stop();
   }
 
   async function at(place) {
