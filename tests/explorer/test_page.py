@@ -179,6 +179,21 @@ def test_walk(page, looked_at: Path) -> None:
     page.get_by_text("of 92").wait_for()
 
 
+def test_a_walk_is_played_once_its_frames_are_there(page) -> None:
+    play, before = page.get_by_role("button", name="▶ Play"), list[bool]()
+
+    def look(route) -> None:
+        before.append(play.is_disabled())
+        route.continue_()
+
+    page.route("**/walk.png", look)
+    go(page, "walk")
+    page.get_by_text("1 of 70").wait_for()
+    assert before[0]
+    play.click()
+    page.get_by_text("3 of 70").wait_for()
+
+
 def test_directions(page) -> None:
     go(page, "directions")
     page.locator("#panel-directions .slider input").nth(7).wait_for()

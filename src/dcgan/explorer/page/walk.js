@@ -42,13 +42,15 @@ export function open(panel, app) {
 
   const draw = newest(async () => {
     const enough = path.picks.length >= 2;
-    for (const control of [play, scrub, save]) control.disabled = !enough;
+    save.disabled = !enough;
+    play.disabled = scrub.disabled = !enough || !state.frames;
     if (!enough) { pause(); where.textContent = ""; return; }
     const body = asked(), count = (body.through.length - (body.loop ? 0 : 1)) * (body.steps - 1) + 1;
     try {
       state.sheet = await sheet(run, "walk.png", count, { body });
       state.frames = count - (body.loop ? 1 : 0);
       scrub.max = state.frames - 1;
+      play.disabled = scrub.disabled = false;
       to(Math.min(state.at, state.frames - 1));
     } catch (error) { app.wrong(error); }
   });
