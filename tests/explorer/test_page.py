@@ -11,6 +11,7 @@ import shlex
 import shutil
 import zipfile
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -33,7 +34,7 @@ from tests.explorer.driving import (
     until,
     visiting,
 )
-from tests.test_pretrained import trained
+from tests.test_pretrained import CLASSES, trained
 
 pytestmark = pytest.mark.slow
 TABS = ("draw", "walk", "directions", "arithmetic", "forget", "training", "honesty")
@@ -346,6 +347,50 @@ def test_a_phone_is_wide_enough(page) -> None:
         assert page.locator(f"#tab-{tab}").bounding_box()["x"] >= 0
         if tab in ("walk", "training"):
             snap(page, f"phone-{tab}")
+
+
+def test_long_names_have_room_and_numbers_their_order(browser, tmp_path: Path) -> None:
+    long, numbers = "very_long_name_" * 16, ("10", "9")
+    runs = [tmp_path / name for name in ("one", "a_long_name_" * 12)]
+    generator = trained(Generator, **CLASSES)
+    generator.info = replace(generator.info, class_names=(long, *numbers))
+    for path in runs:
+        generator.save_pretrained(path)
+    phone = {"viewport": {"width": 360, "height": 740}}
+    with serving(*runs) as address, visiting(browser, address, **phone) as page:
+        page.wait_for_selector("#panel-draw .tile")
+        other, label = page.get_by_label("Compare with"), page.get_by_label("Class", exact=True)
+        assert label.locator("option").all_inner_texts() == ["all in turn", long, *numbers]
+        assert other.locator("option").all_inner_texts() == ["nothing", runs[1].name]
+        label.select_option(long)
+        other.select_option("1")
+        settled(page)
+        page.locator("#panel-draw .tile").first.click()
+        page.wait_for_selector("dialog[open] canvas")
+        settled(page)
+        for element in ("document.documentElement", "document.querySelector('dialog')"):
+            assert page.evaluate(f"{element}.scrollWidth <= {element}.clientWidth"), element
+        page.keyboard.press("Escape")
+        for tab in TABS:
+            go(page, tab)
+            settled(page)
+            assert page.evaluate("document.documentElement.scrollWidth") <= 360, tab
+
+
+def test_the_newest_favourites_are_shown(page, looked_at: Path) -> None:
+    pick = {"seed": 0, "label": None, "truncation": None}
+    script = f"picks => localStorage.setItem('dcgan.favourites.{looked_at.name}', JSON.stringify(picks))"
+    page.evaluate(script, [pick | {"number": number} for number in range(1000, 1200)])
+    reload(page)
+    page.get_by_text("Favourites (the newest 64 of 200)").wait_for()
+    page.locator("#panel-draw .tiles .tile").first.click()
+    page.click("text=♡ Favourite")
+    page.get_by_text("200 favourites are kept").wait_for()
+    page.keyboard.press("Escape")
+    kept = page.get_by_role("group", name="Favourites").locator(".tile")
+    settled(page)
+    assert [kept.nth(n).get_attribute("title") for n in (0, 1)] == ["Sample 0 of seed 0", "Sample 1199 of seed 0"]
+    page.click("text=Forget them")
 
 
 def test_keys_are_enough(page) -> None:

@@ -11,6 +11,7 @@ import * as training from "./training.js";
 import * as walk from "./walk.js";
 
 const TABS = { draw: ["Draw", draw], walk: ["Walk", walk], directions: ["Directions", directions], arithmetic: ["Arithmetic", arithmetic], forget: ["Forget", forget], training: ["Training", training], honesty: ["Honesty", honesty] };
+const KEPT = 200;
 const $ = (id) => document.getElementById(id);
 
 /** What is kept in this browser; a browser that keeps nothing is no trouble. */
@@ -31,7 +32,11 @@ const app = {
 
   /** Another run of this name may have had other classes. */
   favourites() { return memory.get(`favourites.${this.run.name}`, []).filter((one) => one.label == null || this.run.class_names.includes(one.label)); },
-  keep(picks) { memory.set(`favourites.${this.run.name}`, picks.slice(-200)); document.dispatchEvent(new Event("favourites")); },
+  keep(picks) {
+    if (picks.length > KEPT) this.say(`${KEPT} favourites are kept; the oldest is no longer one`);
+    memory.set(`favourites.${this.run.name}`, picks.slice(-KEPT));
+    document.dispatchEvent(new Event("favourites"));
+  },
   isFavourite(pick) { return this.favourites().some((one) => keyOf(one) === keyOf(pick)); },
   toggleFavourite(pick) {
     const own = this.favourites(), without = own.filter((one) => keyOf(one) !== keyOf(pick));

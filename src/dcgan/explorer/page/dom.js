@@ -31,9 +31,10 @@ export function segmented(legend, choices, value, onchange) {
       h("label", {}, h("input", { type: "radio", name: `${name}-of`, value: key, checked: key === value, onchange: () => onchange(key) }), text))));
 }
 
+/** One of many [key, text]. */
 export function select(options, value, onchange) {
   return h("select", { onchange: (event) => onchange(event.target.value) },
-    Object.entries(options).map(([key, text]) => h("option", { value: key, selected: key === String(value) }, text)));
+    options.map(([key, text]) => h("option", { value: key, selected: String(key) === String(value) }, text)));
 }
 
 /** f, not before so many milliseconds have passed without another call. */

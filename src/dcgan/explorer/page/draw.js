@@ -1,7 +1,7 @@
 // Draw: an endless grid of samples, of one run or of two side by side; favourites; downloads.
 import { blob, samples } from "./api.js";
 import { download, field, h, later, select } from "./dom.js";
-import { fill, keyOf, tile } from "./tiles.js";
+import { fill, keyOf, newestOf, tile } from "./tiles.js";
 
 const OFF = 3.05;
 const MOST = 5000;
@@ -33,11 +33,11 @@ export function open(panel, app) {
   };
   showTruncation();
   const restartSoon = later(() => restart());
-  const label = run.class_names.length ? select({ "": "all in turn", ...Object.fromEntries(run.class_names.map((name) => [name, name])) }, app.state.label ?? "", (value) => { app.set({ label: value || null }); restart(); }) : null;
-  const count = select(Object.fromEntries([25, 50, 100, 200].filter((n) => n <= run.most || n === 25).map((n) => [n, n])), state.count, (value) => { state.count = Number(value); app.memory.set("count", state.count); restart(); });
+  const label = run.class_names.length ? select([["", "all in turn"], ...run.class_names.map((name) => [name, name])], app.state.label ?? "", (value) => { app.set({ label: value || null }); restart(); }) : null;
+  const count = select([25, 50, 100, 200].filter((n) => n <= run.most || n === 25).map((n) => [n, n]), state.count, (value) => { state.count = Number(value); app.memory.set("count", state.count); restart(); });
   const size = h("input", { type: "range", min: 40, max: 220, step: 4, value: state.size, oninput: () => { state.size = Number(size.value); app.memory.set("size", state.size); resize(); } });
   const others = app.runs.filter((one) => one.ready && one.run !== run.run);
-  const other = others.length ? select({ "": "nothing", ...Object.fromEntries(others.map((one) => [one.run, one.name])) }, "", (value) => { state.other = value === "" ? null : app.runs[Number(value)]; restart(); }) : null;
+  const other = others.length ? select([["", "nothing"], ...others.map((one) => [one.run, one.name])], "", (value) => { state.other = value === "" ? null : app.runs[Number(value)]; restart(); }) : null;
 
   const more = h("button", { type: "button", onclick: () => load() }, "More");
   const sentinel = h("div", { class: "sentinel" }, more);
@@ -98,17 +98,17 @@ export function open(panel, app) {
 
   function favourites() {
     if (!panel.isConnected) { document.removeEventListener("favourites", favourites); return; }
-    const own = app.favourites(), keys = own.map(keyOf);
+    const own = app.favourites(), keys = own.map(keyOf), { newest, many } = newestOf(own);
     for (const element of lists[0]?.grid.children ?? []) element.classList.toggle("chosen", keys.includes(element.dataset.key));
     kept.hidden = !own.length;
     const strip = h("div", { class: "strip", tabindex: "0", role: "group", "aria-label": "Favourites" });
     kept.replaceChildren(
-      h("div", { class: "row spread" }, h("h2", {}, `Favourites (${own.length})`),
+      h("div", { class: "row spread" }, h("h2", {}, `Favourites (${many})`),
         h("div", { class: "row" },
           h("button", { type: "button", onclick: zip }, "Download zip"),
           h("button", { type: "button", class: "quiet", onclick: () => app.keep([]) }, "Forget them"))),
       strip);
-    if (own.length) fill(strip, run, own.slice(0, 64), { doing: "Enlarge: ", onclick: app.zoom }).catch(app.wrong);
+    if (own.length) fill(strip, run, newest, { doing: "Enlarge: ", onclick: app.zoom }).catch(app.wrong);
   }
 
   async function zip() {

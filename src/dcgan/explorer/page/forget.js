@@ -17,7 +17,7 @@ export function open(panel, app) {
   const clear = h("button", { type: "button", class: "quiet", onclick: () => fresh() }, "Clear");
   const results = h("section", { class: "card", "aria-label": "Without it", hidden: true });
   const maps = h("input", { type: "number", min: 1, max: run.maps[0], placeholder: "all" });
-  const scale = select(Object.fromEntries(run.scales.map((one, i) => [one, `${run.maps[i]} maps, 1/${one} of the size`])), state.scale, (value) => {
+  const scale = select(run.scales.map((one, i) => [one, `${run.maps[i]} maps, 1/${one} of the size`]), state.scale, (value) => {
     state.scale = Number(value);
     maps.max = run.maps[run.scales.indexOf(state.scale)];
   });

@@ -36,6 +36,12 @@ export function tile(run, pick, { onclick, doing = "", mark = "" } = {}) {
   return { element, canvas };
 }
 
+/** The newest of the favourites first, as many as are drawn at once, and words for how many there are. */
+export function newestOf(favourites, most = 64) {
+  const { length } = favourites;
+  return { newest: favourites.slice(-most).reverse(), many: length > most ? `the newest ${most} of ${length}` : String(length) };
+}
+
 /** Tiles of these samples in a container, drawn all at once. */
 export async function fill(container, run, picks, options = {}) {
   const tiles = picks.map((pick, i) => tile(run, pick, { ...options, mark: options.marks?.[i] }));
@@ -95,13 +101,13 @@ export function palette(app, onpick, { count = 24, title = "Choose samples" } = 
   const kept = h("input", { type: "checkbox", onchange: () => { favourites = kept.checked; show(); } });
 
   async function show() {
-    const own = app.favourites();
+    const { newest, many } = newestOf(app.favourites());
     back.disabled = favourites || start === 0;
     on.disabled = seed.disabled = favourites;
-    where.textContent = favourites ? `${own.length} favourites` : `${start} to ${start + count - 1}`;
+    where.textContent = favourites ? `${many} favourites` : `${start} to ${start + count - 1}`;
     const options = { doing: "Choose: ", onclick: onpick };
     try {
-      if (favourites) { await fill(grid, run, own.slice(0, 64), options); return; }
+      if (favourites) { await fill(grid, run, newest, options); return; }
       const picks = Array.from({ length: count }, (_, i) => app.pick(start + i));
       const tiles = picks.map((pick) => tile(run, pick, options));
       grid.replaceChildren(...tiles.map((one) => one.element));
