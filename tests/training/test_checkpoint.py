@@ -51,6 +51,27 @@ def test_those_up_to_a_step(tmp_path: Path) -> None:
     assert (found.position.step, problems) == (0, [])
 
 
+def test_a_copy_by_hand_is_neither_resumed_nor_removed(tmp_path: Path) -> None:
+    copy = checkpoint(1).save(tmp_path, keep=2).rename(tmp_path / "good.safetensors")
+    with pytest.raises(InputError, match=r"good\.safetensors: to resume from it, name it by its step"):
+        newest(tmp_path)
+    for step in (2, 3, 4):
+        checkpoint(step).save(tmp_path, keep=2)
+    assert [path.stem for path in saved(tmp_path)] == ["000000003", "000000004"]
+    found, problems = newest(tmp_path)
+    assert found is not None
+    assert (found.position.step, problems) == (4, [])
+    assert newest(tmp_path, 2) == (None, [])
+    assert copy.exists()
+
+
+def test_steps_are_compared_as_numbers(tmp_path: Path) -> None:
+    for step in (999_999_999, 1_000_000_000):
+        checkpoint(0).save(tmp_path, keep=9).rename(tmp_path / f"{step:09d}.safetensors")
+    assert [path.stem for path in saved(tmp_path)] == ["999999999", "1000000000"]
+    assert [path.stem for path in saved(tmp_path, 999_999_999)] == ["999999999"]
+
+
 def test_newest_of_an_empty_folder_is_none(tmp_path: Path) -> None:
     assert newest(tmp_path / "none") == (None, [])
 

@@ -73,9 +73,13 @@ class Checkpoint:
 
 
 def saved(folder: Path, until: int | None = None) -> list[Path]:
-    """The checkpoints of a folder, oldest first; those up to a step, if it is given."""
-    paths = sorted(folder.glob("*.safetensors"))
-    return paths if until is None else [path for path in paths if path.stem <= f"{until:09d}"]
+    """The checkpoints of a folder, oldest first; those up to a step, if it is given.
+
+    Their names are steps: a copy under another name is somebody's own, and neither resumed nor removed.
+    """
+    paths = [path for path in folder.glob("*.safetensors") if path.stem.isdecimal()]
+    paths = sorted(paths, key=lambda path: int(path.stem))
+    return paths if until is None else [path for path in paths if int(path.stem) <= until]
 
 
 def newest(folder: Path, until: int | None = None) -> tuple[Checkpoint | None, list[str]]:
@@ -92,6 +96,11 @@ def newest(folder: Path, until: int | None = None) -> tuple[Checkpoint | None, l
     problems += [
         f"{printable(path)}: a pickle is never loaded" for path in sorted(folder.glob("*")) if path.suffix in PICKLES
     ]
+    if not saved(folder):
+        problems += [
+            f"{printable(path)}: to resume from it, name it by its step: {1000:09d}.safetensors"
+            for path in sorted(folder.glob("*.safetensors"))
+        ]
     if problems:
         raise InputError(
             f"{printable(folder)}: no checkpoint in it can be read\n" + "\n".join(f"  - {p}" for p in problems)
