@@ -147,7 +147,7 @@ class TrainingConfig:
     label_smoothing: float = within(0.1, "[0, 0.5]")
     """Real images' target is 1 minus this, in the losses that have one: bce and least-squares."""
     r1: float = within(1.0, "[0, 1e6]")
-    """Weight of the R1 penalty: r1/2 times the squared gradient of D at real images; wasserstein has no R1, nor R2."""
+    """R1: D's squared gradient at real images counts r1/2 (γ is 2 r1 of a mean, r1 of a sum); none for wasserstein."""
     r2: float = within(0.0, "[0, 1e6]")
     """Weight of the same penalty at drawn images, which the relativistic loss wants beside R1."""
     r1_interval: int = within(16, "[1, 1000]")
@@ -155,7 +155,7 @@ class TrainingConfig:
     rotation: float = within(0.0, "[0, 1000]")
     """Weight of telling by how many quarter turns a real image is turned, which D learns besides; 0: it does not."""
     gradient_penalty: float = within(10.0, "[0, 1e6]")
-    """Weight of the gradient penalty of the wasserstein loss."""
+    """Weight of the wasserstein loss's gradient penalty against the sum of D's halves, whatever their reduction."""
     augment: Literal["none", "fixed", "adaptive"] = "adaptive"
     """D sees all images, real and drawn, in other colours, moved, with holes; adaptive: the more, the surer it is."""
     augment_p: float = within(0.8, "(0, 1]")

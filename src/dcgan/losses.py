@@ -85,8 +85,9 @@ def real_sign(name: str, real: torch.Tensor, fake: torch.Tensor, smoothing: floa
 
 
 def r1_penalty(discriminator: Callable[[torch.Tensor], torch.Tensor], images: torch.Tensor) -> torch.Tensor:
-    """Half the mean squared gradient of D at real images (R1; Mescheder et al. 2018), before its weight.
+    """Half the mean squared gradient of D at real images (R1; Mescheder et al. 2018), before its weight r1.
 
+    Their γ weighs it against the sum of D's halves: beside the mean of these it is 2 r1, beside the sum r1.
     At drawn ones it is R2, which a relativistic loss needs beside R1 to converge (Huang et al. 2024, R3GAN).
     """
     return 0.5 * _input_gradient(discriminator, images).square().sum(1).mean()
@@ -100,7 +101,7 @@ def gradient_penalty(
 ) -> torch.Tensor:
     """(‖∇D‖ - 1)² on lines between real and drawn images (Gulrajani et al. 2017), before its weight.
 
-    mix: (N, 1, 1, 1), uniform on [0, 1].
+    Their λ weighs it against the sum of D's halves. mix: (N, 1, 1, 1), uniform on [0, 1].
     """
     between = real + mix * (fake - real)
     return (_input_gradient(discriminator, between).norm(2, dim=1) - 1.0).square().mean()

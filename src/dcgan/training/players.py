@@ -53,6 +53,8 @@ class Players:
         self.judges = nn.ModuleList([discriminator, rotation]) if rotation else discriminator
         """D, and what learns with it: all that an update of D changes."""
         self.augmentation, self.device, self.dtype = augmentation, device, dtype
+        self.parts = 2 if settings.d_loss_reduction == "mean" else 1
+        """What D's halves are divided by, and with them the gradient penalty: its paper weighs it against their sum."""
         self.repeatable = not any(isinstance(module, DROPOUT) for module in discriminator.modules())
 
     def learn(self, move: Move, piece: Piece) -> dict[str, torch.Tensor]:
@@ -119,9 +121,7 @@ class Players:
             if fake_logits is None:
                 fake_logits = self.discriminator(drawn, piece.labels).float()
         halves = discriminator_loss(settings.loss, real_logits, fake_logits, settings.label_smoothing)
-        loss = halves[0] + halves[1]
-        if settings.d_loss_reduction == "mean":
-            loss = loss / 2
+        loss = (halves[0] + halves[1]) / self.parts
         turns, means = self._turns(piece, real)
         objective = piece.weigh(loss + self._penalties(piece, real, drawn, penalised) + turns)
         objective.backward(inputs=list(self.judges.parameters()))
@@ -158,7 +158,7 @@ class Players:
 
         if piece.mix is not None:
             lipschitz = gradient_penalty(judge, real, drawn.float(), piece.mix)
-            penalty = penalty + settings.gradient_penalty * lipschitz
+            penalty = penalty + settings.gradient_penalty * lipschitz / self.parts
         for weight, images in ((settings.r1, real), (settings.r2, drawn)):
             if penalised and weight and settings.loss != "wasserstein":
                 penalty = penalty + weight * settings.r1_interval * r1_penalty(judge, images)
