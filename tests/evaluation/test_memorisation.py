@@ -133,6 +133,25 @@ def test_a_few_images_that_are_in_both_sets_hide_no_copies():
     assert contrast.near_copied_interval[0] > 0.3
 
 
+def test_held_out_images_that_are_training_images_make_no_drawing_farther():
+    train, held_out, drawn = np.split(
+        np.random.default_rng(4).integers(0, 256, (4000, 2, 2, 1), np.uint8), [1000, 2000]
+    )
+    held_out[:50] = train[:50]
+    contrast, without = (memorisation(drawn, train, part).contrast for part in (held_out, held_out[50:]))
+    assert contrast is not None
+    assert without is not None
+    for name in ("held_out", "median", "nearer", "nearer_interval", "near_copies"):
+        assert getattr(contrast, name) == getattr(without, name)
+    assert contrast.held_out == 950
+    assert contrast.nearer == pytest.approx(0.5, abs=0.01)
+
+
+def test_features_of_training_images_alone_are_no_contrast():
+    train = rng.normal(size=(30, 6))
+    assert memorisation(train[:5], train, train[10:20]).contrast is None
+
+
 def test_features_find_copies_too():
     train, held_out = rng.normal(size=(300, 6)), rng.normal(size=(300, 6))
     contrast = memorisation(train[:100] + 1e-3, train, held_out).contrast

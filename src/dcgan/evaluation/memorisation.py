@@ -33,6 +33,7 @@ class Contrast:
     """Samples against held-out images. Intervals are 95 %."""
 
     held_out: int
+    """How many there are, but for those that are training images: these say nothing of how near unseen ones are."""
     median: float
     """Median distance of the held-out images to the nearest training image."""
     nearer: float
@@ -73,7 +74,7 @@ class Memorisation:
     """Which samples to look at: those nearest to training images, most first, as a share of their distance to held-out
     images if there are any: simple drawings are near to everything."""
     contrast: Contrast | None
-    """None without held-out images."""
+    """None without held-out images that are no training images."""
 
     @property
     def reading(self) -> str:
@@ -107,7 +108,7 @@ def memorisation(
     as neighbours, which without memory are all the same to a sample. progress(done, total) counts the training images.
     learned: the features are those of a network that was trained on the training images. These lie elsewhere in them
     than unseen images do, and are not all the same to a sample that knows neither: `copied` is left out.
-    seen: bool (M,), which held-out images are training images and say nothing of how near unseen ones are; by default
+    seen: bool (M,), which held-out images are training images, and are left out of the distances; by default
     `in_training` of what is given. For features give that of the images: in another batch the last digits differ.
     Raises InputError if more than SEEN of the held-out images are training images, pixel for pixel; ValueError for
     other types and shapes.
@@ -119,15 +120,14 @@ def memorisation(
     to_train = _search(drawn, train, progress=progress)
     distances = suspicion = to_train.distances[:, 0] / unit
     contrast = None
-    if held_out is not None and seen is not None:
-        baseline = _search(held_out, train).distances[:, 0] / unit
-        unseen = np.sort(baseline[~seen])
-        bar = unseen[math.floor(RARE * len(unseen))] if len(unseen) else 0.0
+    if held_out is not None and seen is not None and not seen.all():
+        baseline = np.sort(_search(held_out[~seen], train).distances[:, 0] / unit)
+        bar = baseline[math.floor(RARE * len(baseline))]
         to_held_out = _search(drawn, held_out)
         others = to_held_out.distances[:, 0] / unit
         near, suspicion = np.minimum(distances, others) < bar, distances / np.maximum(others, np.finfo(float).tiny)
         contrast = Contrast(
-            len(held_out),
+            len(baseline),
             float(np.median(baseline)),
             *probability_less(distances, baseline),
             *share_copied(to_train, to_held_out, np.full(len(drawn), True)),
