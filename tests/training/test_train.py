@@ -203,6 +203,14 @@ def test_one_length_only(photos: Path, tmp_path: Path, tiny: dict[str, Any]) -> 
     assert not (tmp_path / "run").exists()
 
 
+def test_classes_are_counted_and_not_given(photos: Path, tmp_path: Path, finished: dcgan.Run) -> None:
+    with pytest.raises(InputError, match="classes: the data say how many; give conditional=True"):
+        dcgan.train(photos, out=tmp_path / "run", classes=7)
+    assert not (tmp_path / "run").exists()
+    run = dcgan.train(**finished.config.flat() | {"out": tmp_path / "again", "images": 16, "quiet": True})
+    assert run.config.network == finished.config.network
+
+
 def test_length_and_its_words() -> None:
     assert Length(TrainingConfig(images=200), 100).share(Position(1, 50, 9.0)) == 0.25
     assert Length(TrainingConfig(n_epochs=2), 100).share(Position(1, 50, 9.0)) == 0.25

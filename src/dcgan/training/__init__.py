@@ -47,7 +47,10 @@ def train(
         require_own_folder(run, out)
         config = run.config.replace(**settings)
         return resume_run(run, dataclasses.replace(config, preset=preset or config.preset), display)
-    return start_run(load_preset(preset or "fast").replace(**settings), Path(out) if out else None, display)
+    config = load_preset(preset or "fast").replace(**settings)
+    if config.network.classes and not config.network.conditional:
+        raise InputError("classes: the data say how many; give conditional=True")
+    return start_run(config, Path(out) if out else None, display)
 
 
 def start_run(config: Config, out: Path | None, display: Display) -> Run:
