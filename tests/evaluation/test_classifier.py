@@ -35,6 +35,14 @@ def test_large_images_are_averaged_down_first() -> None:
     assert (small.resize, large.resize) == ("none", "average-pooled by 2")
 
 
+def test_an_odd_edge_is_the_mean_of_what_is_there() -> None:
+    """Of a white image the last column, of one pixel's width, is white as well."""
+    network, seen = Classifier((65, 66), 1, 3).eval(), list[torch.Tensor]()
+    network.features[0].register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+    network(torch.full((1, 1, 65, 66), 255, dtype=torch.uint8))
+    assert torch.equal(seen[0], torch.ones(1, 1, 33, 33))
+
+
 @pytest.mark.usefixtures("few_steps")
 def test_it_learns_and_predicts(packed: Pack) -> None:
     shown = list[tuple[int, int]]()

@@ -178,6 +178,19 @@ def test_precision_and_recall_are_torch_fidelitys(drawn: np.ndarray, real: np.nd
     assert recall.value == pytest.approx(theirs["recall"], rel=1e-3)
 
 
+def test_precision_and_recall_are_the_definition_whatever_the_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With more rows than a block, and a last one that is not full."""
+    monkeypatch.setattr("dcgan.evaluation.fidelity.BLOCK", 64)
+    a, b = features(150, 4, 2, 0.3), features(200, 4, 3)
+    a[:64], b[64:128] = a[:64] * 0.01, b[64:128] * 0.01  # radii that are no other block's
+    drawn_radii, real_radii = (np.sort(distances(rows, rows), 1)[:, 3] for rows in (a, b))
+    precision, recall = precision_recall(a, b)
+    assert precision.value == pytest.approx((distances(a, b) <= real_radii).any(1).mean())
+    assert recall.value == pytest.approx((distances(a, b) <= drawn_radii[:, None]).any(0).mean())
+    assert 0 < precision.value < 1
+    assert 0 < recall.value < 1
+
+
 def test_precision_and_recall_trade_places() -> None:
     """A generator of one tight clump is precise and recalls little; a wide one the reverse."""
     real, clump = features(500, 3, 0), features(500, 3, 1) * 0.2
@@ -221,8 +234,14 @@ def test_inception_score_is_torch_fidelitys_and_the_closed_form() -> None:
     from torch_fidelity.metric_isc import isc_features_to_metric
 
     logits = np.random.default_rng(0).standard_normal((1000, 12)).astype(np.float32) * 3
-    theirs = isc_features_to_metric(torch.from_numpy(logits), rng_seed=4)["inception_score_mean"]
-    assert inception_score(logits, seed=4).value == pytest.approx(theirs, rel=1e-3)
+    theirs = isc_features_to_metric(torch.from_numpy(logits), rng_seed=4)
+    found = inception_score(logits, seed=4)
+    assert found.value == pytest.approx(theirs["inception_score_mean"], rel=1e-3)
+    assert found.low is not None
+    assert found.high is not None
+    error = np.sqrt(theirs["inception_score_std"] ** 2 * 10 / 9 / 10)  # of the mean of 10, whose variance is over 10
+    for end in (found.low, found.high):
+        assert abs(end - found.value) == pytest.approx(1.959964 * error, rel=1e-3)
     assert inception_score(np.zeros((40, 7), np.float32)).value == pytest.approx(1)
     sure = np.eye(5, dtype=np.float32)[np.arange(20_000) % 5] * 100
     assert inception_score(sure).value == pytest.approx(5, rel=2e-3)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -134,6 +135,29 @@ def test_features_are_those_before_the_logit(settings: dict[str, Any]) -> None:
     if discriminator.network.embed is None:
         assert torch.allclose(logits, discriminator(images, labels), atol=1e-5)
     assert features.shape == (6, layer.in_features)
+
+
+@pytest.mark.parametrize("weight", [0.0, 0.25])
+def test_the_loss_is_of_pixels_and_of_features_relative_to_the_pictures_own(
+    weight: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What each restart descends, written out; with running statistics D needs no company."""
+    generator, discriminator = trained(Generator), trained(Discriminator)
+    losses = list[Callable[[torch.Tensor], torch.Tensor]]()
+
+    def stay(_: Generator, z: torch.Tensor, labels: torch.Tensor | None, loss: Any, *rest: Any) -> torch.Tensor:
+        losses.append(loss)
+        return z
+
+    monkeypatch.setattr("dcgan.latent.project._descend", stay)
+    picture = own_sample(generator, 1)[0]
+    project(generator, picture, discriminator=discriminator, features=weight, restarts=3)
+    images = torch.rand(3, 1, 16, 16) * 2 - 1
+    target = torch.tensor(picture).permute(2, 0, 1)[None] / 127.5 - 1
+    own, theirs = (features_of(discriminator.network, x, None).double() for x in (target, images))
+    of_pixels = ((images - target) / 2).double().square().flatten(1).mean(1)
+    relative = (theirs - own).square().mean(1) / own.square().mean()
+    torch.testing.assert_close(losses[0](images).double(), of_pixels + weight * relative, rtol=1e-4, atol=1e-6)
 
 
 @pytest.mark.parametrize("settings", KINDS)

@@ -12,6 +12,7 @@ from dcgan.config import Config
 from dcgan.errors import InputError
 from dcgan.files import read_tensors, write_tensors
 from dcgan.networks import build_discriminator, build_generator
+from dcgan.networks.blocks import norm1d, norm2d
 from dcgan.networks.convolutions import UpsampleConv
 from dcgan.presets import load_preset
 from tests.networks.plain import close, noise, norm, shaken
@@ -60,6 +61,17 @@ def test_concat_appends_the_class_at_every_layer_of_d():
         x = F.leaky_relu(norm(x, w, f"blocks.{i}.1", config.norm_eps) if i else x, 0.2)
     close(network(images, LABELS), (with_codes(x.flatten(1), LABELS, 3) @ w["to_logit.weight"].T)[:, 0])
     assert "embed.weight" not in w
+
+
+@pytest.mark.parametrize(("make", "shape"), [(norm2d, (8, 3, 4, 4)), (norm1d, (8, 3))])
+def test_running_statistics_move_by_a_tenth(make, shape):
+    layer, x = make(settings(norm_stats="running"), 3), noise(*shape).float()
+    mean, variance = torch.full((3,), 5.0), torch.full((3,), 7.0)
+    layer.running_mean.copy_(mean)
+    layer.running_var.copy_(variance)
+    close(layer(x), F.batch_norm(x, mean, variance, training=True, momentum=0.1, eps=layer.eps))
+    close(layer.running_mean, mean)
+    close(layer.running_var, variance)
 
 
 @pytest.mark.parametrize("build", [build_generator, build_discriminator])

@@ -143,6 +143,9 @@ def test_the_sum_of_two_halves_is_no_louder_than_their_mean():
     both = Scale.of(TrainingConfig(loss="bce", label_smoothing=0, d_loss_reduction="sum"), 1)
     assert names(history(3, loss_d=60.0), mean) == ["unstable"]
     assert names(history(3, loss_d=60.0), both) == []
+    won = history(10, d_right=1.0, loss_d=0.09 * math.log(2))  # 4.5 % of what the sum is if D knows nothing
+    assert names(won, both) == ["d_wins"]
+    assert names(won, mean) == []
 
 
 def test_severe_is_what_the_documents_say():
