@@ -446,3 +446,16 @@ def test_ticks_of_numbers_that_hardly_differ_end(page) -> None:
     few = page.evaluate("import('/page/chart.js').then(({ ticks }) => ticks(1e17, 1e17 + 16).length)")
     assert few <= 15
     assert page.evaluate("import('/page/chart.js').then(({ ticks }) => ticks(-3, 12))") == [0, 5, 10]
+
+
+def test_favourites_of_classes_that_the_run_lacks_are_kept(page, looked_at: Path) -> None:
+    stored = f"'dcgan.favourites.{looked_at.name}'"
+    page.evaluate(f"localStorage.setItem({stored}, JSON.stringify([{{seed: 0, number: 1, label: 'gone'}}]))")
+    reload(page)
+    drawn(page, "#panel-draw .tile canvas")
+    page.locator("#panel-draw .tile").nth(2).click()
+    page.click("text=♡ Favourite")
+    page.keyboard.press("Escape")
+    page.get_by_text("Favourites (1)").wait_for()
+    kept = page.evaluate(f"JSON.parse(localStorage.getItem({stored})).map((one) => one.number)")
+    assert kept == [1, 2]

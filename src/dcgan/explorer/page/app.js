@@ -30,11 +30,14 @@ const app = {
   /** A sample by its number, with the present settings. */
   pick(number) { return { seed: this.state.seed, number, label: this.state.label, truncation: this.state.truncation }; },
 
-  /** Another run of this name may have had other classes. */
-  favourites() { return memory.get(`favourites.${this.run.name}`, []).filter((one) => one.label == null || this.run.class_names.includes(one.label)); },
+  /** Another run of this name may have had other classes: its favourites wait for it. */
+  ours(pick) { return pick.label == null || this.run.class_names.includes(pick.label); },
+  kept() { return memory.get(`favourites.${this.run.name}`, []); },
+  favourites() { return this.kept().filter((one) => this.ours(one)); },
   keep(picks) {
-    if (picks.length > KEPT) this.say(`${KEPT} favourites are kept; the oldest is no longer one`);
-    memory.set(`favourites.${this.run.name}`, picks.slice(-KEPT));
+    const all = [...this.kept().filter((one) => !this.ours(one)), ...picks];
+    if (all.length > KEPT) this.say(`${KEPT} favourites are kept; the oldest is no longer one`);
+    memory.set(`favourites.${this.run.name}`, all.slice(-KEPT));
     document.dispatchEvent(new Event("favourites"));
   },
   isFavourite(pick) { return this.favourites().some((one) => keyOf(one) === keyOf(pick)); },
