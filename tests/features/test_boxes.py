@@ -110,6 +110,15 @@ def test_holes_are_what_a_flood_from_the_edges_does_not_reach():
     assert np.array_equal(found, grown)
 
 
+def test_a_stroke_is_128_and_more_and_a_loop_has_three_pixels_and_more():
+    two, three = drawing("#####", "#..##", "#####"), drawing("#####", "#...#", "#####")
+    assert (holes(two).sum(), holes(three).sum()) == (2, 3)
+    assert not loops(two).any()
+    assert loops(three).all()
+    assert np.array_equal(holes(three // 255 * 128), holes(three))
+    assert not holes(three // 255 * 127).any()
+
+
 def test_a_stroke_closes_diagonally_and_touches_edges():
     """The flood goes straight, so a diagonal of bright pixels is a wall; ground at the edge is never a hole."""
     assert holes(drawing("..#..", ".#.#.", "#...#", ".#.#.", "..#..")).sum() == 5

@@ -138,26 +138,27 @@ def test_coverage_of_places():
 
 
 def test_the_weights_are_those_of_a_regression_written_out():
+    """A place that the box covers by half is inside; one that it covers by less is neither inside nor outside."""
     whole = generator()
     chosen = Samples(tuple(range(70)), seed=2)
-    found = forget(whole, chosen, lambda _, images: region(8, 4, 12, 16)(images), scale=4, l2=0.03, seed=5)
+    found = forget(whole, chosen, lambda _, images: region(8, 4, 13, 18)(images), scale=4, l2=0.03, seed=5)
     rng, inside, outside = np.random.default_rng(5), [], []
     for _, _, maps in drawn(whole, chosen, 4):
         for cells in maps:
-            box = np.zeros((8, 8), bool)
-            box[2:5, 1:5] = True
+            box, touched = np.zeros((2, 8, 8), bool)
+            box[2:5, 1:6] = touched[2:6, 1:6] = True
             inside.append(cells[box])
-            others = cells[~box]
-            outside.append(others[rng.permutation(len(others))[:12]])
+            others = cells[~touched]
+            outside.append(others[rng.permutation(len(others))[:15]])
     x = np.concatenate(inside + outside).astype(float)
-    y = np.arange(len(x)) < 70 * 12
+    y = np.arange(len(x)) < 70 * 15
     weights, bias = logistic(x / x.std(0), y, 0.03)
     np.testing.assert_allclose(found.weights, weights, rtol=1e-6)
     assert found.maps == tuple(int(i) for i in np.argsort(-weights) if weights[i] > 0)
     assert 0 < len(found.maps) < 12
-    assert (found.images, found.places) == (70, 840)
+    assert (found.images, found.places) == (70, 1050)
     assert found.accuracy == ((x / x.std(0) @ weights + bias > 0) == y).mean()
-    fewer = forget(whole, chosen, lambda _, images: region(8, 4, 12, 16)(images), scale=4, l2=0.03, seed=5, maps=2)
+    fewer = forget(whole, chosen, lambda _, images: region(8, 4, 13, 18)(images), scale=4, l2=0.03, seed=5, maps=2)
     assert fewer.maps == found.maps[:2]
 
 

@@ -224,6 +224,15 @@ def test_of_equal_responses_the_earlier_image_and_the_first_place_win(monkeypatc
     assert (found.responses == 1.5).all()
 
 
+def test_of_many_images_that_are_alike_the_earlier_come_first():
+    """More than a sort that keeps no order keeps in order by chance."""
+    network = discriminator(discriminator_norm="none").float()
+    with torch.no_grad():
+        conv_layers(network)[0].weight.fill_(1.0)
+    images = np.zeros((60, 32, 32, 3), np.uint8) + np.arange(60, dtype=np.uint8)[:, None, None, None] % 3 * 100
+    assert strongest(network, images, 1, (1,), 12).images.tolist() == [[*range(2, 38, 3)]]
+
+
 @pytest.mark.parametrize(
     ("features", "k", "text"),
     [

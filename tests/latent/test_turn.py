@@ -38,6 +38,11 @@ def test_rows_run_from_one_end_to_the_other(generator: Generator) -> None:
     ).all()  # z[0] is brightness: 1.5 / 4 · 0.375 · 127.5 = 17.9 a step, unless clipped
 
 
+def test_it_reaches_a_whole_vector_to_either_side(generator: Generator) -> None:
+    shares = turn(generator, torch.ones(generator.info.network.latent_dim), rows=1).shares
+    assert shares.tolist() == [-1, -0.75, -0.5, -0.25, 0, 0.25, 0.5, 0.75, 1]
+
+
 def test_a_row_keeps_its_class(classes: Generator) -> None:
     found = turn(classes, torch.zeros(5), rows=4, steps=2)
     assert np.array_equal(found.images[:, 0], classes.sample(4))
