@@ -33,9 +33,17 @@ def pytest_xdist_auto_num_workers() -> int:
     return min(8, os.cpu_count() or 1)
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Of `--dist loadfile`: keep our order of files, below; its own puts those of few tests last, however long."""
+    config.option.loadscopereorder = False
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Skip by name what needs data or a device that is not here."""
+    """Files with slow tests first, that no worker is left alone with one; skip by name what needs what is not here."""
     import torch
+
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in slow)
 
     folder = os.environ.get("DCGAN_DATA", "")
     missing = {

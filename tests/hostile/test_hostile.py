@@ -20,7 +20,10 @@ from tests.hostile.child import MOST_SECONDS
 from tests.hostile.corpus import FOUND, cases
 from tests.hostile.readers import READERS
 
-pytestmark = pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="the memory limit is Linux's")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="the memory limit is Linux's"),
+]
 
 
 @pytest.fixture(scope="module")

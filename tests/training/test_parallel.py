@@ -169,6 +169,7 @@ def runs(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[s
     return result
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("recipe", "world"), [*((name, 2) for name in RECIPES), ("fast", 4), ("blog", 4)])
 def test_many_processes_learn_what_one_does(runs: Any, recipe: str, world: int) -> None:
     """Losses of 12 steps within 2e-4, gradients of the first 5 within 0.2 %: what rounding does grows step by step.

@@ -57,6 +57,7 @@ def test_n_steps_equal_k_then_resume_then_the_rest(
     assert samples(whole)[2:] == samples(resumed)[1:]
 
 
+@pytest.mark.slow
 def test_a_kill_in_the_middle_changes_nothing(photos: Path, tmp_path: Path) -> None:
     command = [sys.executable, "-m", "dcgan", "train"]
     options = "--image-size 16 --width 4 --latent-dim 8 --batch-size 8 --device cpu --precision fp32"
