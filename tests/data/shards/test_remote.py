@@ -110,6 +110,11 @@ def test_it_streams_as_from_the_disk_with_a_cache_of_a_few_shards(
     for _ in range(15):
         here, there = (next(stream)[0] for stream in streams)
         assert here.equal(there)
+    for stream in streams:
+        stream.close()
+    for thread in threading.enumerate():
+        if thread.name.startswith("dcgan-"):  # reads ahead, and makes room for it
+            thread.join()
     kept = list((tmp_path / "cache" / "shards").iterdir())
     assert sum(path.stat().st_size for path in kept) <= 7 * max(sizes)
     with pytest.raises(InputError, match="train with --stream"):
