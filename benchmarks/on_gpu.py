@@ -93,7 +93,7 @@ def main() -> None:
     command.add_argument("out", type=Path)
     command.add_argument("--data", type=Path, required=True)
     command.add_argument("--minutes", type=float, required=True)
-    command.add_argument("--recipes", nargs="+", default=map(seeded, TRIED), type=seeded, metavar="NAME[=SEEDS]")
+    command.add_argument("--recipes", nargs="+", default=[*map(seeded, TRIED)], type=seeded, metavar="NAME[=SEEDS]")
     command.set_defaults(run=train)
     command = commands.add_parser("fid")
     command.add_argument("out", type=Path)
@@ -126,7 +126,7 @@ def seeded(wanted: str) -> list[tuple[str, int]]:
 def train(options: argparse.Namespace) -> None:
     """Every recipe with every seed, all at once; one that fails leaves the others alone."""
     wanted = [one for recipe in options.recipes for one in recipe]
-    for recipe, _ in wanted:
+    for recipe in {recipe for recipe, _ in wanted}:
         find_source(options.data / RECIPES[recipe].settings["data"])  # all of them, before a run is begun
     trainings: dict[str, tuple[Iterator[None], torch.cuda.Stream]] = {}
     for recipe, seed in wanted:

@@ -90,8 +90,10 @@ def _require_possible(out: Path) -> None:
 
 def _require_room(out: Path, shape: tuple[int, ...]) -> None:
     """Refuse what is known to be too large for the disk: an .npz has a byte a value."""
+    if out.suffix.lower() != ".npz":
+        return
     free = shutil.disk_usage(next(folder for folder in out.absolute().parents if folder.is_dir())).free
-    if out.suffix.lower() == ".npz" and math.prod(shape) > free:
+    if math.prod(shape) > free:
         raise InputError(
             f"{printable(out)}: {shape[0]:,} images are {size_text(math.prod(shape))}, and {size_text(free)} are free "
             "there; ask for fewer, or name another --out"

@@ -23,7 +23,7 @@ from dcgan.evaluation.fidelity import Estimate
 from dcgan.evaluation.measure import Measure
 from dcgan.evaluation.memorisation import Memorisation, in_training, memorisation, neighbour_grid
 from dcgan.evaluation.metrics import check_number, compare
-from dcgan.evaluation.neighbours import labelled_blocks, marks_up_to, real_control, scores_at
+from dcgan.evaluation.neighbours import NeighbourScore, labelled_blocks, marks_up_to, real_control, scores_at
 from dcgan.evaluation.originals import RealImages
 from dcgan.evaluation.scores import Floor, Interval, Score
 from dcgan.images import save_png
@@ -151,11 +151,10 @@ def neighbour_scores(job: Job) -> Iterator[list[Score]]:
         classifier = load_classifier(train, device, job.display.counter("training the classifier on"))
         predict, labels_from = classifier.predict, f"classifier {classifier.extractor().digest[:8]}"
     marks, most = marks_up_to(job.samples), len(train.images)
-    controls = {
-        n: real_control(train.images, train.labels, test.images, test.labels, n, progress=job.display.counter(what))
-        for n in dict.fromkeys(min(mark, most) for mark in marks)
-        for what in [f"comparing with {n:,} real:"]
-    }
+    controls: dict[int, NeighbourScore] = {}
+    for n in dict.fromkeys(min(mark, most) for mark in marks):
+        shown = job.display.counter(f"comparing with {n:,} real:")
+        controls[n] = real_control(train.images, train.labels, test.images, test.labels, n, progress=shown)
     drawings = labelled_blocks(
         generator,
         job.samples,
