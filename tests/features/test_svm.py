@@ -209,3 +209,28 @@ def test_features_of_another_length_are_refused() -> None:
     model = LinearSVM(torch.zeros(5, 2), torch.zeros(2), 1.0, 0.0, 0.0)
     with pytest.raises(ValueError, match=r"wants \(N, 5\)"):
         model.predict(torch.zeros(3, 4))
+
+
+@pytest.mark.parametrize("classes", [1, 3, 16, 17])
+@pytest.mark.parametrize("share", [0.3, 0.9])
+def test_products_with_the_hessian_are_as_they_are_written(classes: int, share: float) -> None:
+    """However many classes there are, and whether few or most rows are short of their margin."""
+    from dcgan.features.primal import MOST, Rows
+
+    noise = torch.Generator().manual_seed(0)
+    features = torch.randn(90, 7, generator=noise, dtype=torch.float64)
+    with_one = torch.cat([features, torch.ones(90, 1, dtype=torch.float64)], 1)
+    d = torch.randn(8, classes, generator=noise, dtype=torch.float64)
+    seen = torch.rand(90, 1, generator=noise) < share
+    active = (seen & (torch.rand(90, classes, generator=noise) < 0.8)).double()
+    rows = Rows(features, torch.float64)
+    expected = d + 2 * 0.3 * with_one.T @ (active * (with_one @ d))
+    torch.testing.assert_close(rows.curve(d, active, 0.3), expected)
+    wanted = int(active.any(1).sum())
+    assert rows.read == (90 if wanted > MOST * 90 else wanted)
+    torch.testing.assert_close(rows.scores(d), with_one @ d)
+    targets = torch.where(torch.rand(90, classes, generator=noise) < 0.5, 1.0, -1.0).double() * seen
+    short = (targets.square() - targets * (with_one @ d)).clamp_min(0)
+    torch.testing.assert_close(
+        rows.gradient(d, with_one @ d, targets, 0.3), d - 2 * 0.3 * with_one.T @ (targets * short)
+    )

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 
 import torch
 
+from dcgan.features.columns import times
+
 CHOSEN = 2000
 """Images in the choice: 0.23 GB of 28,672 features."""
 WORTH = 4
@@ -64,10 +66,10 @@ class Inverse:
 
     def __call__(self, g: torch.Tensor, columns: torch.Tensor) -> torch.Tensor:
         """P⁻¹ g (F + 1, k) for some of the columns (k,)."""
-        seen = (self.rows @ g).double()
+        seen = times(self.rows, g).double()
         weights = torch.zeros_like(seen)
         for i, column in enumerate(columns.tolist()):
             own, factor = self.factors[column]
             if len(own):
                 weights[own, i] = torch.cholesky_solve(seen[own, i, None], factor).squeeze(1)
-        return g - self.rows.T @ weights.to(g.dtype)
+        return g - times(self.rows.T, weights.to(g.dtype))

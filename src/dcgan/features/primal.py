@@ -13,10 +13,13 @@ from dataclasses import dataclass
 import torch
 
 from dcgan.errors import InputError
+from dcgan.features.columns import wide
 from dcgan.features.preconditioner import Choice
 
 BLOCK, GPU_BLOCK = 2**22, 2**28
 """Numbers made float32 at once, 16 MB: about 128 rows of 28,672, which is as fast as it gets on one core; or 1 GB."""
+MOST = 0.75
+"""The share of the rows above which picking them out is slower than reading all."""
 MOST_STEPS, MOST_PRODUCTS = 200, 500
 """Newton steps, and products with the Hessian for one of them."""
 FORCING = 0.1
@@ -41,13 +44,19 @@ class Rows:
         """The same in numbers of all rows."""
         return self.read / len(self.features)
 
-    def blocks(self, which: torch.Tensor | None = None) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-        """The rows named, or all: their numbers, and (n, F + 1). A block is good until the next."""
+    def blocks(self, wanted: torch.Tensor | None = None) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+        """The numbers of rows and the rows (n, F + 1), of all or at least those wanted. A block is good until the next.
+
+        wanted: 1 for them (N,). Where they are most, all are read: one after the other that is quicker.
+        """
         number, dimensions = self.features.shape
         device = self.features.device
-        which = torch.arange(number, device=device) if which is None else which
+        which = None if wanted is None else wanted.nonzero().squeeze(1)
+        if which is None or len(which) > MOST * number:
+            which = torch.arange(number, device=device)
         size = block_rows(self.features)
-        buffer = torch.ones(min(size, number), dimensions + 1, dtype=self.dtype, device=device)
+        pitch = dimensions + 1 + -(dimensions + 1) % 16  # each row begins where a line of the cache does
+        buffer = torch.ones(min(size, number), pitch, dtype=self.dtype, device=device)[:, : dimensions + 1]
         for some in which.split(size):
             first, last = int(some[0]), int(some[-1])
             together = last - first + 1 == len(some)
@@ -60,22 +69,24 @@ class Rows:
 
     def scores(self, w: torch.Tensor) -> torch.Tensor:
         """x·w of all rows (N, K)."""
-        return torch.cat([block @ w for _, block in self.blocks()])
+        columns = wide(w)
+        return torch.cat([block @ columns for _, block in self.blocks()])[:, : w.shape[1]]
 
     def gradient(self, w: torch.Tensor, scores: torch.Tensor, targets: torch.Tensor, c: float) -> torch.Tensor:
         """Of the objective (F + 1, K), from the scores of w."""
-        gradient = w.clone()
-        share = 2 * c * targets * short_of(targets, scores).clamp_min(0)
-        for some, block in self.blocks(share.any(1).nonzero().squeeze(1)):
+        share = wide(2 * c * targets * short_of(targets, scores).clamp_min(0))
+        gradient = wide(w).clone()
+        for some, block in self.blocks(share.any(1)):
             gradient.addmm_(block.T, share[some], alpha=-1)
-        return gradient
+        return gradient[:, : w.shape[1]]
 
-    def curve(self, d: torch.Tensor, active: torch.Tensor, which: torch.Tensor, c: float) -> torch.Tensor:
+    def curve(self, d: torch.Tensor, active: torch.Tensor, c: float) -> torch.Tensor:
         """The Hessian's products with directions (F + 1, K); active (N, K): 1 for rows short of their margin."""
-        product = d.clone()
-        for some, block in self.blocks(which):
-            product.addmm_(block.T, active[some] * (block @ d), alpha=2 * c)
-        return product
+        columns, active = wide(d), wide(active)
+        product = columns.clone()
+        for some, block in self.blocks(active.any(1)):
+            product.addmm_(block.T, active[some] * (block @ columns), alpha=2 * c)
+        return product[:, : d.shape[1]]
 
 
 def block_rows(features: torch.Tensor) -> int:
@@ -143,7 +154,6 @@ def _direction(
     def near(residual: torch.Tensor, columns: torch.Tensor) -> torch.Tensor:
         return inverse(residual, columns) if inverse else residual
 
-    which = active.any(1).nonzero().squeeze(1)
     d, residual = torch.zeros_like(gradient), -gradient
     goal = forcing.square() * residual.square().sum(0)
     left = torch.arange(len(goal), device=goal.device)
@@ -151,7 +161,7 @@ def _direction(
     along = (residual * p).sum(0)
     for _ in range(MOST_PRODUCTS):
         some = p[:, left]
-        product = rows.curve(some, active[:, left], which, c)
+        product = rows.curve(some, active[:, left], c)
         alpha = along[left] / (some * product).sum(0)
         d[:, left] += alpha * some
         residual[:, left] -= alpha * product
