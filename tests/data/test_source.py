@@ -43,6 +43,12 @@ def test_describe(images, classes, expected):
     [
         *[("x/My Photos (2)", "my-photos-2"), ("smiles64.zip", "smiles64"), ("a.tar.gz", "a")],
         *[("été.tgz", "t"), ("写真", "data"), ("v1.2", "v1-2")],
+        *[
+            ("x/Photos/train", "photos"),
+            ("/data/cifar10/test.zip", "cifar10"),
+            ("/train", "train"),
+            ("trains", "trains"),
+        ],
     ],
 )
 def test_slug(path, expected):

@@ -26,7 +26,7 @@ TINY: dict[str, Any] = {"image_size": 16, "width": 4, "latent_dim": 8, "batch_si
 @pytest.fixture(scope="session")
 def both(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder that holds `train`, 60 pictures, and `test`, 40 more of the same kind."""
-    folder = tmp_path_factory.mktemp("both")
+    folder = tmp_path_factory.mktemp("data") / "both"
     write_photos(folder / "train", 30, 0)
     write_photos(folder / "test", 20, 1)
     return folder

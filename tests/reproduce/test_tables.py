@@ -45,9 +45,9 @@ def test_nearest_neighbours_of_conditional_drawings(both: Path, tmp_path: Path) 
     assert written["rows"][0]["what"] == "1-NN test error, 1,000 drawings"
     assert written["rows"][2]["paper"] == ""  # the paper's are 50,000
     assert written["notes"] == [
-        "stand-in: folder train: 60 images in 2 classes, in place of the paper's MNIST",
+        "stand-in: folder both, train: 60 images in 2 classes, in place of the paper's MNIST",
         "shorter than planned: run was shown 64 of 1,400,000 real images",
-        f"stand-in: classified is {both / 'train'}; the paper's figures are of MNIST and do not compare with these",
+        f"stand-in: classified is {both}; the paper's figures are of MNIST and do not compare with these",
     ]
     assert written["protocol"]["labels"] == "the class asked for"
 
@@ -113,9 +113,7 @@ def test_a_probe_by_all_labels_and_by_few(both: Path, tmp_path: Path, monkeypatc
     assert "single draws ±" in written["rows"][3]["ours"]
     assert "single draws ±" not in written["rows"][0]["ours"]
     assert "in place of the paper's ImageNet-1k" in written["notes"][0]
-    assert written["notes"][2].startswith(
-        f"stand-in: classified is {both / 'train'}; the paper's figures are of CIFAR-10"
-    )
+    assert written["notes"][2].startswith(f"stand-in: classified is {both}; the paper's figures are of CIFAR-10")
     assert "40 images in 2 classes" in written["protocol"]["classified"]
     monkeypatch.setattr(table1, "FEW", 5)
     again = record(
@@ -152,9 +150,9 @@ def test_few_labels_beside_a_supervised_network(both: Path, tmp_path: Path, monk
     written = record(found)
     rows = {row["what"]: row for row in written["rows"]}
     assert len(rows) == 7
-    assert rows["train: supervised, 10 labels"]["paper"] == ""  # the paper's are 1,000
-    assert rows["train: pixels (768), 10 labels"]["value"] < 0.1
-    told = written["measured"]["train"]["rows"]
+    assert rows["both: supervised, 10 labels"]["paper"] == ""  # the paper's are 1,000
+    assert rows["both: pixels (768), 10 labels"]["value"] < 0.1
+    told = written["measured"]["both"]["rows"]
     assert [row["features"] for row in told] == ["D", "random D", "pixels", "supervised"]
     assert [row["value"] for row in written["rows"][:4]] == pytest.approx([np.mean(row["errors"]) for row in told])
     assert written["notes"][2].endswith("the paper's figures are of SVHN and do not compare with these")

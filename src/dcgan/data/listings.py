@@ -1,6 +1,7 @@
 """Pictures that are files of their own: below a folder, or in a zip or a tar that is read in place.
 
-Subfolders become classes. Nothing is extracted, and names in an archive are only names.
+Subfolders become classes, or splits if that is their names. Nothing is extracted, and names in an archive are only
+names.
 """
 
 from __future__ import annotations
@@ -24,7 +25,8 @@ from PIL import Image
 from dcgan.data import decode
 from dcgan.data.decode import BadImage, check_file_size, open_image
 from dcgan.data.patience import is_fleeting
-from dcgan.data.source import Item, called, describe, slug
+from dcgan.data.source import TAR_EXTENSIONS, Item, Split, called, describe, slug
+from dcgan.data.splits import chosen
 from dcgan.data.streams import MOST_FILES, MOST_RATIO, DamagedTar, members, open_stream
 from dcgan.errors import InputError, printable
 
@@ -52,6 +54,8 @@ class _Listing(ABC):
     names: tuple[str, ...]  # as the folder or archive has them
     labels: tuple[int, ...]
     class_names: tuple[str, ...]
+    part: str
+    """The folder of the split, where there are such; or empty."""
     left_out: str
     """Of `NOT_READ`, how many of each."""
     kind = "folder"
@@ -63,13 +67,14 @@ class _Listing(ABC):
 
     @property
     def description(self) -> str:
-        return self._described(self.path)
+        return self._described(str(self.path))
 
     @property
     def shared(self) -> str:
         return self._described(called(self.path))
 
-    def _described(self, place: str | Path) -> str:
+    def _described(self, place: str) -> str:
+        place = f"{place}, {self.part}" if self.part else place
         images = describe(self.kind, place, len(self), len(self.class_names))
         return f"{images} (left out, as no such file is read: {self.left_out})" if self.left_out else images
 
@@ -152,22 +157,25 @@ class TarSource(_Listing):
                 yield Item(member.name, label, partial(_load_bytes, content, member.size), len(content))
 
 
-def folder_source(path: Path) -> FolderSource:
-    """Every picture below a folder; with two or more subfolders that hold them all, each is a class."""
-    return FolderSource(path, *_select(sorted(_walk(path)), f"the folder {printable(path)}"))
+def folder_source(path: Path, split: Split = "train") -> FolderSource:
+    """Every picture below a folder; with two or more subfolders that hold them all, each is a class.
+
+    If these are called `train` and `test`, or as `splits` has it, they are no classes, and `split` says which is meant.
+    """
+    return FolderSource(path, *_select(sorted(_walk(path)), split, f"the folder {printable(path)}"))
 
 
-def zip_source(path: Path) -> ZipSource:
+def zip_source(path: Path, split: Split = "train") -> ZipSource:
     """Every picture in a zip; classes as in a folder."""
     check_directory(path)
     with zipfile.ZipFile(path) as archive:
         names = [member.filename for member in archive.infolist() if not member.filename.endswith("/")]
         if sum(member.compress_size for member in archive.infolist()) > path.stat().st_size:
             raise InputError("a bomb: its members lie over each other")
-    return ZipSource(path, *_select(names, f"the zip {printable(path)}"))
+    return ZipSource(path, *_select(names, split, f"the zip {printable(path)}"))
 
 
-def tar_source(path: Path) -> TarSource:
+def tar_source(path: Path, split: Split = "train") -> TarSource:
     """Every picture in a tar, compressed or not; classes as in a folder. Links and devices are left out.
 
     Of members of one name the last counts, as for all that unpack it.
@@ -179,7 +187,7 @@ def tar_source(path: Path) -> TarSource:
             found[member.name] = which, member.size, member.mtime, member.crc()
             if len(found) > MOST_FILES:
                 raise InputError(f"holds more than {MOST_FILES:,} files")
-    selected = _select(found, f"the tar {printable(path)}")
+    selected = _select(found, split, f"the tar {printable(path)}")
     return TarSource(path, *selected, tuple(found[name] for name in selected[0]))
 
 
@@ -226,18 +234,26 @@ def _walk(root: Path) -> Iterator[str]:
                 yield prefix + entry.name
 
 
-def _select(names: Iterable[str], what: str) -> tuple[tuple[str, ...], tuple[int, ...], tuple[str, ...], str]:
-    """The names that are pictures, their labels, the class names, and what pictures are left out."""
+def _select(
+    names: Iterable[str], split: Split, what: str
+) -> tuple[tuple[str, ...], tuple[int, ...], tuple[str, ...], str, str]:
+    """The names that are pictures, their labels, the class names, the split's folder, what pictures are left out."""
     visible = {name: parts for name in names if (parts := _parts(name)) and not any(map(_hidden, parts))}
     pictures = {name: p for name, p in visible.items() if name.lower().endswith((*EXTENSIONS, "/"))}
     kinds = Counter(os.path.splitext(name)[1].lower() or "no extension" for name in visible if name not in pictures)
     if not pictures:
         found = ", ".join(printable(kind) for kind, _ in kinds.most_common(5))
         count = f"{len(visible)} file{'s' * (len(visible) != 1)}, none of them an image: {found}"
-        raise InputError(f"{what} holds {count if visible else 'no file'}; those read end in {' '.join(EXTENSIONS)}")
+        advice = "; an archive is given by its own name" if kinds.keys() & {".zip", *TAR_EXTENSIONS} else ""
+        raise InputError(
+            f"{what} holds {count if visible else 'no file'}; those read end in {' '.join(EXTENSIONS)}{advice}"
+        )
     labels, class_names = classes_of(list(pictures.values()))
+    if part := chosen(class_names, split):
+        pictures = {n: p for (n, p), k in zip(pictures.items(), labels, strict=True) if class_names[k] == part}
+        labels, class_names = classes_of(list(pictures.values()))
     left_out = ", ".join(f"{number:,} {kind}" for kind, number in kinds.most_common() if kind in NOT_READ)
-    return tuple(pictures), labels, class_names, left_out
+    return tuple(pictures), labels, class_names, part, left_out
 
 
 def _parts(name: str) -> list[str]:

@@ -21,6 +21,11 @@ from PIL import Image
 from dcgan.errors import last_name, printable
 
 Split = Literal["train", "test"]
+SPLITS: dict[Split, tuple[str, ...]] = {
+    "train": ("train", "training"),
+    "test": ("test", "testing", "val", "valid", "validation"),
+}
+"""What folders and archives of each are called, whatever the case; of several for one the first counts."""
 
 TAR_EXTENSIONS = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz")
 
@@ -118,7 +123,11 @@ def called(place: str | Path) -> str:
 
 
 def slug(path: Path) -> str:
-    """A path's last name as lower-case words joined by "-", without an archive's suffix."""
-    name = path.resolve().name.lower()
+    """A path's last name as lower-case words joined by "-", without an archive's suffix; of photos/train "photos"."""
+    path = path.resolve()
+    name = path.name.lower()
     suffix = next((s for s in sorted((*TAR_EXTENSIONS, ".zip"), key=len)[::-1] if name.endswith(s)), "")
-    return re.sub(r"[^a-z0-9]+", "-", name.removesuffix(suffix)).strip("-") or "data"
+    name = name.removesuffix(suffix)
+    if any(name in words for words in SPLITS.values()) and path.parent.name:
+        return slug(path.parent)
+    return re.sub(r"[^a-z0-9]+", "-", name).strip("-") or "data"

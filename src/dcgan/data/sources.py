@@ -17,6 +17,7 @@ from dcgan.data.named import NAMES, default_source, find_named
 from dcgan.data.shards.pattern import is_pattern
 from dcgan.data.shards.source import shard_folder, shard_source
 from dcgan.data.source import TAR_EXTENSIONS, Source, Split
+from dcgan.data.splits import archive_of_split
 from dcgan.data.streams import is_tar
 from dcgan.errors import InputError, nearest, nearest_beside, printable
 from dcgan.reading import at_home
@@ -36,7 +37,8 @@ def find_source(
     """The source that `data` means: a path, a known name, or, for None, MNIST or else the bundled digits.
 
     A `Path`, and a string with a path separator, is always a path; any other string is a known name first.
-    `split` picks the files of IDX folders and named datasets; folders and archives are what they are.
+    `split` picks the files of named datasets and IDX folders, and of folders and archives that have `splits`; others
+    are what they are.
     Names are looked up below `data_root`, `$DCGAN_DATA` and `default_data_root()`, then downloaded into the
     first of these that is set. Raises `InputError` when nothing usable is found.
     """
@@ -51,9 +53,11 @@ def find_source(
     path = at_home(data)
     try:
         if path.is_dir():
-            return shard_folder(path) or idx_folder(path, split) or folder_source(path)
+            path = archive_of_split(path, split) or path
+        if path.is_dir():
+            return shard_folder(path) or idx_folder(path, split) or folder_source(path, split)
         if path.exists():
-            return _file_source(path)
+            return _file_source(path, split)
     except InputError as error:
         said = str(error)
         raise (
@@ -76,7 +80,7 @@ def find_source_of_run(data: str | Path, data_root: str, split: Split = "train")
     return find_source(data, None, split)
 
 
-def _file_source(path: Path) -> Source:
+def _file_source(path: Path, split: Split) -> Source:
     name = path.name.lower()
     if name.endswith(REFUSED):
         raise InputError(f"{printable(path)} is not data that is read here; DATA is {FORMS}")
@@ -87,9 +91,9 @@ def _file_source(path: Path) -> Source:
     if is_idx(path):
         return idx_source(path)
     if name.endswith(".zip") or zipfile.is_zipfile(path):
-        return zip_source(path)
+        return zip_source(path, split)
     if name.endswith(TAR_EXTENSIONS) or is_tar(path):
-        return tar_source(path)
+        return tar_source(path, split)
     raise InputError(f"{printable(path)} is neither a zip nor a tar nor IDX images; DATA is {FORMS}")
 
 

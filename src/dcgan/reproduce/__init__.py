@@ -61,16 +61,16 @@ def reproduce(
     """Train what is missing, do one of the paper's experiments, and write pictures, JSON and Markdown into `out`.
 
     name: one of NAMES. scale: "small" is for a laptop, "full" has the paper's settings and is for a GPU. data: in place
-    of what the experiment takes by itself; also a folder that holds train.zip and test.zip. run: a run directory that
-    is trained already; else the training goes to out/run, and goes on there if it was interrupted. out: by default
-    reproductions/NAME. options: classes, boxes, region, mask: what some experiments want to be told. numbers: how much
-    is measured, over the plan's. settings: any of `dcgan.config` by name, such as `minutes=5`, over the plan's.
+    of what the experiment takes by itself. run: a run directory that is trained already; else the training goes to
+    out/run, and goes on there if it was interrupted. out: by default reproductions/NAME. options: classes, boxes,
+    region, mask: what some experiments want to be told. numbers: how much is measured, over the plan's. settings: any
+    of `dcgan.config` by name, such as `minutes=5`, over the plan's.
     Raises InputError for wrong input before anything is written, and KeyboardInterrupt once all is saved.
     """
     from dcgan.latents import check_seed
     from dcgan.progress import Display as Shown
     from dcgan.reproduce.experiment import SCALES, Reproduction
-    from dcgan.reproduce.job import Job, parts, planned
+    from dcgan.reproduce.job import Job, planned
     from dcgan.run import Run
 
     experiment = find_experiment(name)
@@ -85,13 +85,11 @@ def reproduce(
         raise InputError(f"{next(iter(settings))}: the run that was given is trained already; leave it out")
     # A Path is never the name of a set.
     named = str(at_home(data).resolve()) if isinstance(data, Path) else data
-    train, test = (None, None) if named is None else parts(named)
     job = Job(
         experiment,
         scale,
         planned(experiment.plans[scale], numbers or {}, settings),
-        train,
-        test,
+        named,
         None if run is None else Run.open(run).path,
         Path(out) if out is not None else Path("reproductions") / name,
         seed,

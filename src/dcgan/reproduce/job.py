@@ -11,14 +11,14 @@ from pathlib import Path
 from typing import Any
 
 from dcgan.config import LENGTHS, Config
-from dcgan.data.source import TAR_EXTENSIONS, Source, Split
-from dcgan.data.sources import NAMES, find_source, find_source_of_run
+from dcgan.data.source import Source, Split
+from dcgan.data.sources import find_source, find_source_of_run
 from dcgan.errors import InputError, printable
 from dcgan.files import write_atomically
 from dcgan.presets import load_preset
 from dcgan.pretrained import Generator, ModelInfo
 from dcgan.progress import Display
-from dcgan.reading import at_home, read_json
+from dcgan.reading import read_json
 from dcgan.reproduce.experiment import FORMAT, Experiment, Plan
 from dcgan.run import Run
 from dcgan.training import resume_run, start_run
@@ -40,8 +40,6 @@ class Job:
     scale: str
     plan: Plan
     data_given: str | None
-    test_given: str | None
-    """The held-out part of the data, where it is a file or folder of its own."""
     run_given: Path | None
     out: Path
     seed: int
@@ -78,8 +76,7 @@ class Job:
     def source(self, split: Split = "train") -> Source:
         """The data before it is decoded, of the job or of the run that was given; InputError if it is not there."""
         if self.data is not None or self.run_given is None:
-            held_out = split == "test" and self.test_given is not None
-            return find_source(self.test_given if held_out else self.data, self.root, split)
+            return find_source(self.data, self.root, split)
         settings = Run.open(self.run_given).config.data
         return find_source_of_run(settings.data, settings.data_root, split)
 
@@ -232,17 +229,6 @@ class Job:
 def _shown(run: Run) -> Any:
     """How many real images the run's networks have been shown."""
     return ModelInfo.of(run.path / Generator.filename).trained.get("images")
-
-
-def parts(data: str) -> tuple[str, str | None]:
-    """Training and test images, if the data is a folder that holds both as zips, tars or folders; else it, and None."""
-    folder = at_home(data)
-    if data not in NAMES and folder.is_dir():
-        found = {path.name for path in folder.iterdir()}
-        for suffix in ("", ".zip", *TAR_EXTENSIONS):
-            if {f"train{suffix}", f"test{suffix}"} <= found:
-                return str(folder / f"train{suffix}"), str(folder / f"test{suffix}")
-    return data, None
 
 
 def planned(plan: Plan, numbers: Mapping[str, int], settings: Mapping[str, Any]) -> Plan:

@@ -22,7 +22,7 @@ def require_labels(name: str, train: Source, test: Source) -> None:
     if test.fingerprint() == train.fingerprint():
         raise InputError(
             f"data: {printable(train.description)}; {name} wants a test split as well: a name, a folder of IDX files, "
-            "or a folder that holds train.zip and test.zip"
+            "or a folder that holds `train` and `test`, as folders or archives"
         )
 
 
@@ -31,7 +31,7 @@ def require_images(job: Job, data: str | None, source: Source, protocol: Protoco
     config = job.settings(source)
     images = originals(job.run_given, data) if job.run_given else Originals(replace(config.data, data=data or ""))
     with job.display:
-        prepare(config.network, images, job.test_given, protocol, job.display)
+        prepare(config.network, images, None, protocol, job.display)
 
 
 def features(row: Probed) -> str:

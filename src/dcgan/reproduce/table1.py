@@ -22,7 +22,7 @@ ELSEWHERE = (
 def measure(job: Job) -> Outcome:
     """Probe D, an untrained D and raw pixels: by all labels, by few a class, and by all once more, prepared."""
     data = job.data or "cifar10"
-    train, test = find_source(data, job.root), find_source(job.test_given or data, job.root, "test")
+    train, test = find_source(data, job.root), find_source(data, job.root, "test")
     require_labels(job.experiment.name, train, test)
     few = job.number("a_class") * len(train.class_names)
     protocols = {
@@ -36,7 +36,6 @@ def measure(job: Job) -> Outcome:
         which: probe(
             run.path,
             data,
-            test=job.test_given,
             protocol=protocol,
             device=job.device,
             quiet=job.display.console.quiet,

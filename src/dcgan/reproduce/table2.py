@@ -37,7 +37,6 @@ def measure(job: Job) -> Outcome:
         probe(
             run.path,
             data,
-            test=job.test_given,
             protocol=protocol,
             supervised=True,
             device=job.device,

@@ -27,7 +27,6 @@ def measure(job: Job) -> Outcome:
     scores = evaluate(
         run.path,
         None if job.run_given is None else job.data,
-        test=job.test_given,
         metrics=["1nn"],
         samples=job.number("samples"),
         seed=job.seed,
