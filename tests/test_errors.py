@@ -1,8 +1,12 @@
 """Hints for misspelt names, and text that cannot command a terminal."""
 
+import shlex
+from types import SimpleNamespace
+
 import pytest
 
-from dcgan.errors import InputError, last_name, nearest, printable, without_folders
+from dcgan import errors
+from dcgan.errors import InputError, last_name, nearest, printable, typed, without_folders
 
 
 def test_input_error_is_a_value_error():
@@ -33,6 +37,18 @@ def test_printable_escapes_control_characters_only():
     assert printable("Größe 猫.png") == "Größe 猫.png"
     assert printable("a\x1b[31m\nb\u202e") == "a\\x1b[31m\\nb\\u202e"
     assert printable(7) == "7"
+
+
+@pytest.mark.parametrize("path", ["runs/a", "my runs/a", "a'b", 'a"b', "$HOME", "a;b", "C:\\runs\\my run", "", "猫"])
+def test_a_typed_path_is_one_word(path):
+    assert shlex.split(f"dcgan sample {typed(path)}") == ["dcgan", "sample", path]
+    assert typed("a\x1b[31m") == "'a\\x1b[31m'"
+
+
+def test_on_windows_a_typed_path_is_one_word_too(monkeypatch):
+    monkeypatch.setattr(errors, "os", SimpleNamespace(name="nt"))
+    assert typed("C:\\runs\\mine") == "C:\\runs\\mine"
+    assert typed("C:\\my runs\\mine") == '"C:\\my runs\\mine"'
 
 
 @pytest.mark.parametrize(

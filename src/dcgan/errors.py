@@ -5,6 +5,8 @@ from __future__ import annotations
 import difflib
 import os
 import re
+import shlex
+import subprocess
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -31,6 +33,11 @@ def nearest_beside(path: Path) -> str:
 def printable(text: object) -> str:
     """`text` with control characters escaped: file names are data, never terminal commands."""
     return "".join(c if c.isprintable() else repr(c)[1:-1] for c in str(text))
+
+
+def typed(path: object) -> str:
+    """A path as it is typed in a command of this machine's shell: one word, whatever it is called."""
+    return printable(shlex.quote(str(path)) if os.name == "posix" else subprocess.list2cmdline([str(path)]))
 
 
 def last_name(path: object) -> str:

@@ -49,11 +49,11 @@ def settings(folder: Path) -> dict[str, Any]:
 def test_train_says_where_things_are_and_what_is_next(
     photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    out = tmp_path / "run"
+    out = tmp_path / "my run"
     assert main(["train", str(photos), "--images", "32", "--out", str(out), *TINY]) == 0
     text = capsys.readouterr().out
     assert f"the last grid is {out / 'samples' / '0000000032.png'}" in text
-    assert f"dcgan sample {out}" in text
+    assert f"dcgan sample '{out}' -n 25" in text
 
 
 def test_the_posts_own_command_line(photos: Path, tmp_path: Path) -> None:
@@ -187,9 +187,9 @@ def test_an_interrupt_saves_and_says_how_to_go_on(
         return original(self, *arguments, **named)
 
     monkeypatch.setattr(TrainingStep, "play", interrupted)
-    out = tmp_path / "run"
+    out = tmp_path / "my run"
     assert main(["train", str(photos), "--images", "8000", *TINY, "--out", str(out)]) == 130
-    assert f"dcgan train --resume {out}" in capsys.readouterr().out
+    assert f"dcgan train --resume '{out}'" in capsys.readouterr().out
     assert list((out / "checkpoints").iterdir())
 
 

@@ -11,7 +11,7 @@ import tyro
 
 from dcgan.cli import DONE, say
 from dcgan.cli.pictures import outside
-from dcgan.errors import InputError, printable
+from dcgan.errors import InputError, printable, typed
 from dcgan.progress import Display
 
 
@@ -59,5 +59,5 @@ def run(arguments: Sequence[str]) -> int:
     except OSError as error:
         raise InputError(f"{printable(options.out)}: cannot be written ({error.strerror})") from error
     say(found)
-    say(f"{printable(options.out)}: the faces and faces.json; next:\n  dcgan train {printable(options.out)}")
+    say(f"{printable(options.out)}: the faces and faces.json; next:\n  dcgan train {typed(options.out)}")
     return DONE

@@ -11,7 +11,7 @@ import tyro
 
 from dcgan.cli import DONE
 from dcgan.cli.pictures import Data, DataRoot, MaxSkipped, outside
-from dcgan.errors import InputError, printable
+from dcgan.errors import InputError, printable, typed
 from dcgan.files import require_new
 from dcgan.progress import Display
 
@@ -63,7 +63,7 @@ def run(arguments: Sequence[str]) -> int:
         written = write_shards(source, options.shards, how, display.counter("writing"))
     skipped = f"; {len(written.skipped):,} could not be read (see dataset.json)" if written.skipped else ""
     print(f"{written.images:,} images in {len(written.shards):,} shards, {written.bytes / 1e6:,.1f} MB{skipped}")
-    print(f"next:\n  dcgan train {printable(options.shards)} --stream")
+    print(f"next:\n  dcgan train {typed(options.shards)} --stream")
     return DONE
 
 

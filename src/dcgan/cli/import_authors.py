@@ -10,7 +10,7 @@ from typing import Annotated
 import tyro
 
 from dcgan.cli import DONE, say
-from dcgan.errors import printable
+from dcgan.errors import printable, typed
 
 
 @dataclass(frozen=True)
@@ -37,5 +37,5 @@ def run(arguments: Sequence[str]) -> int:
     for name, outputs in (("as their code computes it", imported.outputs), ("kernels not flipped", imported.unflipped)):
         say(f"  {name + ':':<26} D on its own samples {outputs.own:.3f}, on uniform noise {outputs.noise:.3f}")
     say("what that says is in docs/authors.md")
-    say(f"next:\n  dcgan sample {where} -n 64 --out drawn.png")
+    say(f"next:\n  dcgan sample {typed(imported.run)} -n 64 --out drawn.png")
     return DONE

@@ -16,7 +16,7 @@ from dcgan import distributed
 from dcgan.cli import DONE, INTERRUPTED
 from dcgan.config import FIELDS, LENGTHS, Config, documentation
 from dcgan.data.sources import NAMES
-from dcgan.errors import InputError
+from dcgan.errors import InputError, typed
 from dcgan.files import load_yaml
 from dcgan.presets import PRESETS, load_preset
 from dcgan.progress import Display
@@ -52,14 +52,15 @@ def run(arguments: Sequence[str]) -> int:
         stopped = getattr(interrupt, "run", None)
         if stopped is None:
             raise
-        display.say(f"stopped and saved; go on with\n  dcgan train --resume {stopped}")
+        display.say(f"stopped and saved; go on with\n  dcgan train --resume {typed(stopped)}")
         return INTERRUPTED
     grids = sorted((trained.path / "samples").glob("*.png"))
     animated = (
         ", and progress.gif beside it shows how it came about" if (grids[-1].parent / "progress.gif").exists() else ""
     )
     display.say(f"done; the last grid is {grids[-1]}{animated}")
-    display.say(f"next:\n  dcgan sample {trained} -n 25 --out drawn.png\n  dcgan train --resume {trained} --minutes M")
+    run = typed(trained)
+    display.say(f"next:\n  dcgan sample {run} -n 25 --out drawn.png\n  dcgan train --resume {run} --minutes M")
     return DONE
 
 
@@ -97,7 +98,7 @@ def _require_dummy(option: str, value: str) -> None:
     """A dummy is the file of a notebook's kernel, or a word that stands for nothing."""
     plain = re.fullmatch(r"\w+", value) and value not in NAMES and not os.path.exists(value)
     if not (plain or value.endswith(".json")):
-        raise InputError(f"{option} {value}: is no option for data; name it without: dcgan train {value}")
+        raise InputError(f"{option} {value}: is no option for data; name it without: dcgan train {typed(value)}")
 
 
 def _starting_point(preset: str | None, file: str | None, resumed: Run | None = None) -> Config:

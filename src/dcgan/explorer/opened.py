@@ -8,8 +8,6 @@ from __future__ import annotations
 import functools
 import os
 import secrets
-import shlex
-import subprocess
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -20,7 +18,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from dcgan.errors import InputError, printable
+from dcgan.errors import InputError, printable, typed
 from dcgan.explorer.asked import MOST_IMAGES, Pick
 from dcgan.explorer.directions import Directions, principal_directions
 from dcgan.explorer.told import RunInfo
@@ -66,12 +64,6 @@ def names_apart(paths: Sequence[Path]) -> list[str]:
         few = next((n for n in parts if all(other.parts[-n:] != own.parts[-n:] for other in alike)), 1)
         names.append(printable("/".join(own.parts[-few:])))
     return names
-
-
-def for_shell(path: Path) -> str:
-    """A path as it is typed in a command, in one word."""
-    quoted = shlex.quote(str(path)) if os.name == "posix" else subprocess.list2cmdline([str(path)])
-    return printable(quoted)
 
 
 class Opened:
@@ -209,7 +201,7 @@ class Opened:
 
     def info(self, number: int) -> RunInfo:
         """What the page shows of it."""
-        told: dict[str, Any] = {"run": number, "name": self.name, "given": for_shell(self.path)}
+        told: dict[str, Any] = {"run": number, "name": self.name, "given": typed(self.path)}
         told["directory"] = self.directory
         try:
             generator = self.generator

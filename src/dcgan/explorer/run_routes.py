@@ -6,13 +6,13 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, Response
 
-from dcgan.errors import InputError
+from dcgan.errors import InputError, typed
 from dcgan.explorer.asked import MOST_NUMBER, Honest, Name, Since, Unwanted
 from dcgan.explorer.bench import Bench
 from dcgan.explorer.honest import neighbours, nothing, training_images, usual_distance
 from dcgan.explorer.latent_routes import Png
 from dcgan.explorer.log import read_grid, read_log
-from dcgan.explorer.opened import Opened, for_shell
+from dcgan.explorer.opened import Opened
 from dcgan.explorer.told import Forgetful, Log, Neighbours, RunInfo, Saved
 from dcgan.features.boxes import Box, Boxes
 from dcgan.features.forget import Samples, forget, map_count
@@ -47,7 +47,7 @@ def run_routes(bench: Bench) -> APIRouter:
     async def save(run: int, edit: str, asked: Name) -> Saved:
         opened = bench.run(run)
         file = await bench.draw(lambda: opened.save(edit, asked.name))
-        return Saved(file=file, given=for_shell(opened.path / file))
+        return Saved(file=file, given=typed(opened.path / file))
 
     @router.post("/{run}/neighbours", summary="The training images nearest to samples, by pixels")
     async def nearest(run: int, asked: Honest) -> Neighbours:

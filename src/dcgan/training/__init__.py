@@ -11,7 +11,7 @@ from typing import Any
 
 from dcgan import distributed
 from dcgan.config import LENGTHS, Config, check_all_apply
-from dcgan.errors import InputError, printable
+from dcgan.errors import InputError, printable, typed
 from dcgan.files import remove_partial
 from dcgan.locks import sole_user
 from dcgan.presets import DEFAULT_MINUTES, load_preset
@@ -72,7 +72,7 @@ def _start_run(config: Config, out: Path | None, display: Display) -> Run:
 
     if out is not None and out.exists() and (not out.is_dir() or not is_free(out)):
         there = printable(out)
-        raise InputError(f"{there}: exists already; name another --out, or go on with it by --resume {there}")
+        raise InputError(f"{there}: exists already; name another --out, or go on with it by --resume {typed(out)}")
     if out is None and distributed.may_restart():
         raise InputError("out: name a run directory, so that what torchrun starts again finds it (--out RUN)")
     asked = config

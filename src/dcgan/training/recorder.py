@@ -16,7 +16,7 @@ from dcgan.data.batches import Batches, ReadAhead
 from dcgan.data.pack import Pack
 from dcgan.data.patience import DataLost
 from dcgan.device import is_out_of_memory
-from dcgan.errors import InputError, TrainingError, printable
+from dcgan.errors import InputError, TrainingError, printable, typed
 from dcgan.files import DISK_FULL
 from dcgan.pretrained import Discriminator, Generator, ModelInfo
 from dcgan.progress import Display, Position
@@ -73,7 +73,7 @@ class Recorder:
                 mend = f"Make room (a checkpoint and the networks take {room:,.1f} MB, and as much again while written)"
             raise InputError(
                 f"{self.run}: cannot be written ({error.strerror or error}); {self._kept()}. "
-                f"{mend}, then: dcgan train --resume {self.run}"
+                f"{mend}, then: dcgan train --resume {typed(self.run)}"
             ) from error
 
     def _room(self) -> int:
@@ -95,7 +95,7 @@ class Recorder:
             raise TrainingError(
                 f"step {self.position.step:,}: there is not enough memory on {self.step.device.type} for batches of "
                 f"{size}{pieces}; {self._kept()}. If something else took the memory, end that, and: "
-                f"dcgan train --resume {self.run}{piecewise}. "
+                f"dcgan train --resume {typed(self.run)}{piecewise}. "
                 f"Else begin anew with smaller --batch-size, --width or --image-size. ({_first_line(error)})"
             ) from error
 
@@ -109,11 +109,11 @@ class Recorder:
         Of several processes the others are in the middle of the step: there the last checkpoint has to do.
         """
         if distributed.world() > 1:
-            raise InputError(f"{error} {self._kept()}; then: dcgan train --resume {self.run}") from error
+            raise InputError(f"{error} {self._kept()}; then: dcgan train --resume {typed(self.run)}") from error
         with self._writing():
             self.save()
         raise InputError(
-            f"{error} Saved at step {self.position.step:,}; once it is back: dcgan train --resume {self.run}"
+            f"{error} Saved at step {self.position.step:,}; once it is back: dcgan train --resume {typed(self.run)}"
         ) from error
 
     def after_step(self, done: float) -> None:

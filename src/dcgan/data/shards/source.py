@@ -20,7 +20,7 @@ from dcgan.data.shards.index import LABEL, NUMBER, OFFSET, SHARD, SIZE, Index, f
 from dcgan.data.shards.pattern import expand, is_url
 from dcgan.data.shards.remote import cache_bytes
 from dcgan.data.source import Item, Source, called, describe
-from dcgan.errors import InputError, printable
+from dcgan.errors import InputError, printable, typed
 
 SAMPLE = 20_000
 """Pictures of a stream that stand for all of it where a whole set is wanted: its classes, references of metrics."""
@@ -152,7 +152,7 @@ def streamable(source: Source, settings: DataConfig) -> ShardSource:
     if not isinstance(source, ShardSource):
         raise InputError(
             f"stream: {printable(source.name)} is not tar shards; make them with\n"
-            f"  dcgan data pack {printable(settings.data)} --shards FOLDER"
+            f"  dcgan data pack {typed(settings.data)} --shards FOLDER"
         )
     if settings.dedup:
         raise InputError("dedup: compares all images, which a stream never has at once; leave out --dedup or --stream")
