@@ -1,12 +1,16 @@
 """Time and memory of the linear SVM on as many features as the paper's: a made-up problem of that size.
 
     python benchmarks/svm.py [--images 50000] [--dimensions 28672] [--classes 10] [--c 1 10] [--json FILE]
+    python benchmarks/svm.py --products [--dimensions 28672]
 
 Features are like D's: not negative for the most part, with a common mean, in float16, of a hundred directions that say
 something about the class and noise beside. C are in units of 1 / their mean squared length. For each C it prints
 Newton's passes over the images, the time (on a shared machine the CPU's says more), and the norm of the gradient, which
 is what says that it has converged; then the error on a tenth as many new images, and the peak of the process's memory,
 the features included.
+
+--products times what a pass is made of, the two products of a block of rows with as many columns as there are classes:
+why `dcgan.features.columns` puts zeros beside them.
 """
 
 from __future__ import annotations
@@ -14,8 +18,11 @@ from __future__ import annotations
 import argparse
 import json
 import resource
+import statistics
 import sys
 import time
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +46,36 @@ def made_up(images: int, dimensions: int, classes: int, seed: int) -> tuple[torc
     return features, labels
 
 
+COLUMNS = (1, 2, 4, 8, 10, 12, 16, 20, 24, 32)
+
+
+def time_products(dimensions: int, rows: int = 146, rounds: int = 9) -> None:
+    """Milliseconds of a block's products with K columns, and its transpose's: medians of rounds over all K in turn."""
+    noise = torch.Generator().manual_seed(0)
+    block = torch.randn(rows, dimensions, generator=noise)
+    times: dict[int, list[tuple[float, float]]] = {k: [] for k in COLUMNS}
+    for _ in range(rounds):
+        for k, found in times.items():
+            w, s = torch.randn(dimensions, k, generator=noise), torch.randn(rows, k, generator=noise)
+            scores, gradient = torch.empty(rows, k), torch.zeros(dimensions, k)
+            there = milliseconds(partial(torch.matmul, block, w, out=scores))
+            found.append((there, milliseconds(partial(gradient.addmm_, block.T, s))))
+    print(f"{rows} × {dimensions:,}, float32, {torch.get_num_threads()} threads, torch {torch.__version__}, ms")
+    print("columns   block · w   blockᵀ · s")
+    for k, found in times.items():
+        there, back = (statistics.median(one) for one in zip(*found, strict=True))
+        print(f"{k:>7} {there:>11.2f} {back:>12.2f}")
+
+
+def milliseconds(work: Callable[[], object], times: int = 10) -> float:
+    """Of one of some, after one that is not counted."""
+    work()
+    began = time.perf_counter()
+    for _ in range(times):
+        work()
+    return (time.perf_counter() - began) / times * 1e3
+
+
 def peak_gigabytes() -> float:
     """Of this process so far; macOS counts bytes, Linux kilobytes."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1e9 if sys.platform == "darwin" else 1e6)
@@ -51,8 +88,12 @@ def main() -> None:
     parser.add_argument("--classes", type=int, default=10)
     parser.add_argument("--c", type=float, nargs="+", default=[1.0, 10.0])
     parser.add_argument("--tolerance", type=float, default=1e-3)
+    parser.add_argument("--products", action="store_true")
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
+    if options.products:
+        time_products(options.dimensions)
+        return
     features, labels = made_up(options.images, options.dimensions, options.classes, 2)
     test, test_labels = made_up(options.images // 10, options.dimensions, options.classes, 3)
     squared = features[:1000].float().square().sum(1).mean().item()

@@ -78,10 +78,12 @@ def test_a_model_is_judged_by_the_test_split_beside_its_images(tmp_path):
     write_folder(tmp_path / "photos", NAMES)
     network = NetworkConfig(image_size="32", channels="1")
     found = Originals(DataConfig(data=str(tmp_path / "photos"))).splits(network, None, Display(quiet=True))
+    assert found.test is not None
     assert (len(found.train.images), len(found.test.images)) == (2, 3)
     named = Originals(DataConfig(data=str(tmp_path / "photos/train"))).splits(
         network, tmp_path / "photos", Display(quiet=True)
     )
+    assert named.test is not None
     assert (len(named.train.images), len(named.test.images)) == (2, 3)
 
 

@@ -71,7 +71,7 @@ def mark(path: Path) -> None:
 
     path.rename(path.with_name("experiment.json"))
     experiment: Any = SimpleNamespace(name="figure2", options=())
-    job = Job(experiment, "small", Plan("fast"), None, None, None, path.parent, 0, "cpu", Display(quiet=True), {})
+    job = Job(experiment, "small", Plan("fast"), None, None, path.parent, 0, "cpu", Display(quiet=True), {})
     job.require_own_folder()
 
 

@@ -11,7 +11,7 @@ from dcgan.pretrained import Generator
 from dcgan.reproduce.classes import chosen, require_classes
 from dcgan.reproduce.experiment import Experiment, Outcome, Row, percent
 from dcgan.reproduce.job import Job
-from dcgan.reproduce.photographs import FACES, plans
+from dcgan.reproduce.photographs import FACES, JUDGE, plans
 
 
 def measure(job: Job) -> Outcome:
@@ -61,6 +61,7 @@ def measure(job: Job) -> Outcome:
             trials=claim.trials,
             samples_a_concept=", ".join(map(str, claims)),
             noise=claim.noise,
+            judge=JUDGE,
             interval="95 %, Wilson, of the trials",
         ),
         measured={"claims": {str(number): found.record() for number, found in claims.items()}}

@@ -10,7 +10,7 @@ from dcgan.pretrained import Generator
 from dcgan.reproduce.classes import chosen, require_classes
 from dcgan.reproduce.experiment import Experiment, Outcome, Row, percent
 from dcgan.reproduce.job import Job
-from dcgan.reproduce.photographs import FACES, plans
+from dcgan.reproduce.photographs import FACES, JUDGE, plans
 
 SHOWN = 8
 """Samples in the picture."""
@@ -62,7 +62,7 @@ def measure(job: Job) -> Outcome:
             labels=images.source,
             samples_a_group=job.number("samples"),
             turned=job.number("turned"),
-            judge="a classifier trained on other labelled images than the one that picked",
+            judge=JUDGE,
         ),
         measured={
             "shares": shares,

@@ -10,6 +10,8 @@ BEDROOMS = "3,033,042 LSUN bedrooms"
 FACES = "350,000 faces from the web"
 SOURCES = ("lsun-bedroom", "celeba")
 """What is taken for bedrooms when no data is given."""
+JUDGE = "a classifier trained on other labelled images than the one that picked"
+"""Who says what is seen in Figures 7 and 8, for their protocols."""
 SMALL_IMAGES = 300_000
 """Real images shown at the small scale: half an hour on one core with AMX at 64×64, about an hour without."""
 
