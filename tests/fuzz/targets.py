@@ -17,9 +17,10 @@ from safetensors.torch import save
 
 from dcgan.config import Config
 from dcgan.curation.dedup import Duplicates
+from dcgan.data.archives import UNREADABLE
 from dcgan.data.decode import BadImage, decode, open_image, upright_size
 from dcgan.data.idx import read_idx
-from dcgan.data.listings import UNREADABLE, tar_source, zip_source
+from dcgan.data.listings import tar_source, zip_source
 from dcgan.data.lmdb_file import DamagedDatabase, open_database
 from dcgan.data.pack import open_pack, quiet_pillow
 from dcgan.data.pickles import NotInert, inert

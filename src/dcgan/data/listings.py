@@ -7,12 +7,9 @@ names.
 from __future__ import annotations
 
 import hashlib
-import lzma
 import os
 import stat
-import struct
 import zipfile
-import zlib
 from abc import ABC, abstractmethod
 from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Sequence
@@ -23,11 +20,11 @@ from pathlib import Path
 from PIL import Image
 
 from dcgan.data import decode
-from dcgan.data.decode import BadImage, check_file_size, open_image
-from dcgan.data.patience import is_fleeting
+from dcgan.data.archives import check_directory, load_member
+from dcgan.data.decode import check_file_size, open_image
 from dcgan.data.source import TAR_EXTENSIONS, Item, Split, called, describe, slug
 from dcgan.data.splits import chosen
-from dcgan.data.streams import MOST_FILES, MOST_RATIO, DamagedTar, members, open_stream
+from dcgan.data.streams import MOST_FILES, members, open_stream
 from dcgan.errors import InputError, printable
 
 EXTENSIONS = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif")
@@ -35,15 +32,6 @@ NOT_READ = (".heic", ".heif", ".avif", ".jxl", ".jp2", ".psd", ".tga", ".ppm", "
 """Pictures as well, so that it is said when some of them are left out. A telephone's are .heic."""
 OURS = ({"config.yaml", "data.json", "samples"}, {"groups.json", "duplicates.txt"})
 """What is in a run, and in a report of `dcgan data dedup`: the pictures there are made of the data, and are none."""
-UNREADABLE = (  # what zipfile and the decoders raise for damaged archives
-    *(OSError, EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipFile, DamagedTar),
-    *(NotImplementedError, struct.error, UnicodeDecodeError, OverflowError, RuntimeError),
-)
-LARGEST_DIRECTORY = 256 * 2**20
-"""Bytes of a zip's list of members."""
-_END = 22
-_METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2)  # LZMA's take memory on the word of the file
-_RATIO_FROM = 2**20
 
 
 @dataclass(frozen=True)
@@ -130,7 +118,7 @@ class ZipSource(_Listing):
     def items(self) -> Iterator[Item]:
         archive = zipfile.ZipFile(self.path)  # locks its file for threads; closed with the last item
         for name, label in zip(self.names, self.labels, strict=True):
-            yield Item(name, label, partial(_load_zipped, archive, archive.getinfo(name)))
+            yield Item(name, label, partial(load_member, archive, archive.getinfo(name)))
 
 
 @dataclass(frozen=True)
@@ -189,11 +177,6 @@ def tar_source(path: Path, split: Split = "train") -> TarSource:
                 raise InputError(f"holds more than {MOST_FILES:,} files")
     selected = _select(found, split, f"the tar {printable(path)}")
     return TarSource(path, *selected, tuple(found[name] for name in selected[0]))
-
-
-def reason(error: Exception) -> str:
-    """What one of `UNREADABLE` says, in short: an `OSError` without its number and file name."""
-    return (error.strerror if isinstance(error, OSError) else None) or str(error) or type(error).__name__
 
 
 def _walk(root: Path) -> Iterator[str]:
@@ -276,49 +259,6 @@ def classes_of(paths: Sequence[Sequence[str]]) -> tuple[tuple[int, ...], tuple[s
             return tuple(index[path[depth]] for path in paths), tuple(folders)
         depth += 1
     return (-1,) * len(paths), ()
-
-
-def _load_zipped(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> Image.Image:
-    if member.flag_bits & 1:
-        raise BadImage("encrypted")
-    if member.compress_type not in _METHODS:
-        raise BadImage("compressed in a way that is not read here")
-    check_file_size(member.file_size)
-    if member.file_size > max(_RATIO_FROM, MOST_RATIO * member.compress_size):
-        raise BadImage("a bomb: compressed more than a picture can be")
-    try:
-        with archive.open(member) as stream:
-            content = stream.read(decode.MAX_FILE_BYTES + 1)  # the declared size may lie
-    except (*UNREADABLE, ValueError) as error:
-        if isinstance(error, OSError) and is_fleeting(error):
-            raise
-        raise BadImage(reason(error)) from None
-    return open_image(content)
-
-
-def check_directory(path: Path) -> None:
-    """Raise InputError if a zip has too many members, before Python makes an object of each.
-
-    Where the list of members begins and ends is found as `zipfile` does it.
-    """
-    size = path.stat().st_size
-    with path.open("rb") as file:
-        first = max(0, size - _END - 2**16)
-        file.seek(first)
-        tail = file.read()
-        at = tail.rfind(b"PK\5\6")
-        if at < 0 or len(tail) < at + _END:
-            return  # no zip, as zipfile will say
-        length, end = int.from_bytes(tail[at + 12 : at + 16], "little"), first + at
-        if tail[max(0, at - 20) : at][:4] == b"PK\6\7":  # of more than 4 GiB, or 65,535 members
-            end -= 20 + 56
-            file.seek(max(0, end))
-            length = int.from_bytes(file.read(56)[40:48], "little")
-        if length > LARGEST_DIRECTORY:
-            raise InputError(f"a list of members of more than {LARGEST_DIRECTORY // 2**20} MiB")
-        file.seek(max(0, end - length))
-        if file.read(min(length, size)).count(b"PK\1\2") > MOST_FILES:
-            raise InputError(f"holds more than {MOST_FILES:,} files")
 
 
 def _load_bytes(content: bytes, size: int) -> Image.Image:

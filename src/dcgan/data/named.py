@@ -12,10 +12,10 @@ from functools import partial
 from importlib import resources
 from pathlib import Path
 
+from dcgan.data.archives import UNREADABLE, reason
 from dcgan.data.cache import default_data_root
 from dcgan.data.download import fetch, no_network
 from dcgan.data.idx import idx_source, images_file, read_idx
-from dcgan.data.listings import UNREADABLE, reason
 from dcgan.data.published import DIGIT_CLASSES, find_celeba, find_cifar10, find_lsun, find_svhn, svhn_reader
 from dcgan.data.source import ArraySource, Source, Split, array_source
 from dcgan.errors import InputError, printable

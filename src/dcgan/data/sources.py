@@ -10,9 +10,10 @@ import contextlib
 import zipfile
 from pathlib import Path
 
+from dcgan.data.archives import UNREADABLE, reason
 from dcgan.data.cache import default_data_root
 from dcgan.data.idx import idx_folder, idx_source, is_idx
-from dcgan.data.listings import EXTENSIONS, UNREADABLE, folder_source, reason, tar_source, zip_source
+from dcgan.data.listings import EXTENSIONS, folder_source, tar_source, zip_source
 from dcgan.data.named import NAMES, default_source, find_named
 from dcgan.data.shards.pattern import is_pattern
 from dcgan.data.shards.source import shard_folder, shard_source

@@ -15,7 +15,7 @@ from typing import Any
 
 import torch
 
-from dcgan.data.listings import UNREADABLE, check_directory
+from dcgan.data.archives import UNREADABLE, check_directory
 from dcgan.data.pickles import Call, Name, NotInert, Persistent, inert
 from dcgan.errors import InputError
 from dcgan.reading import is_integer, open_regular, read_bytes

@@ -19,8 +19,9 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
+from dcgan.data.archives import UNREADABLE, reason
 from dcgan.data.cache import default_cache, partial_folder, write_synced
-from dcgan.data.listings import EXTENSIONS, UNREADABLE, classes_of, reason
+from dcgan.data.listings import EXTENSIONS, classes_of
 from dcgan.data.shards.pattern import is_url
 from dcgan.data.shards.remote import fetched, fetched_text
 from dcgan.errors import InputError, printable
