@@ -46,7 +46,7 @@ export function open(panel, app) {
       // Another version, or less than there was: the training has gone back, and this is all of it.
       const anew = log.version !== state.version || log.offset < state.offset;
       if (anew) { state.records = []; dropPictures(); }
-      const isNew = log.records.length || log.version !== state.version || !state.at;
+      const isNew = anew || log.records.length || !state.at;
       Object.assign(state, { version: log.version, offset: log.offset });
       state.records.push(...log.records);
       if (log.more) again = 0; else if (isNew) curvesNow();
