@@ -83,6 +83,19 @@ def test_a_path_starts_where_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
     assert again.passes < 3
 
 
+def test_a_start_that_no_image_is_short_of(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Far past all margins only the weights' own length pulls, and it leads back to the minimum."""
+    monkeypatch.setattr(svm, "FEW", 0)
+    labels = torch.arange(200) % 2
+    apart = torch.randn(200, 5, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    features = apart + 5 * torch.nn.functional.one_hot(labels, 5)
+    wanted = fit(features, labels, 2, 10.0, tolerance=1e-6)
+    far = LinearSVM(wanted.weights * 1e3, wanted.bias * 1e3, 10.0, 0.0, 0.0)
+    assert ((2 * torch.nn.functional.one_hot(labels, 2) - 1) * far.decision(features)).min() > 1
+    found = fit(features, labels, 2, 10.0, tolerance=1e-6, start=far)
+    torch.testing.assert_close(found.weights, wanted.weights, rtol=1e-4, atol=1e-5)
+
+
 def test_many_images_begin_from_a_few(monkeypatch: pytest.MonkeyPatch) -> None:
     features, labels = problem(600, 30, 4)
     monkeypatch.setattr(svm, "FEW", 0)

@@ -57,7 +57,7 @@ class Rows:
         size = block_rows(self.features)
         pitch = dimensions + 1 + -(dimensions + 1) % 16  # each row begins where a line of the cache does
         buffer = torch.ones(min(size, number), pitch, dtype=self.dtype, device=device)[:, : dimensions + 1]
-        for some in which.split(size):
+        for some in which.split(size) if len(which) else ():
             first, last = int(some[0]), int(some[-1])
             together = last - first + 1 == len(some)
             block = buffer[: len(some)]
