@@ -83,6 +83,27 @@ def test_steps_with_a_note(monkeypatch: pytest.MonkeyPatch) -> None:
     assert stream.getvalue() == " 40%  fitting 40 of 100 steps · 2 steps/s · 0:30 left · mse 0.1\n"
 
 
+@pytest.mark.parametrize(
+    ("begun", "done", "line"),
+    [
+        (None, 300, "100%  drawing 300 of 300 trainings\n"),  # all at once: how fast is not known
+        (0, 3, "  1%  drawing 3 of 300 trainings · 0.15 trainings/s · 33:00 left\n"),
+    ],
+)
+def test_a_rate_is_said_when_it_is_known(
+    begun: int | None, done: int, line: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [0.0]
+    monkeypatch.setattr(progress.time, "monotonic", lambda: now[0])
+    shown, stream = display(terminal=False)
+    count = shown.counter("drawing", "trainings")
+    if begun is not None:
+        count(begun, 300)
+    now[0] = 20.0
+    count(done, 300)
+    assert stream.getvalue() == line
+
+
 def test_quiet_is_quiet(capsys: pytest.CaptureFixture[str]) -> None:
     with Display(quiet=True) as shown:
         shown.say("hello")

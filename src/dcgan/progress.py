@@ -104,8 +104,9 @@ class Display:
             if done < total and now - self._shown < self._interval:
                 return
             rate = (done - began[1]) / max(now - began[0], 1e-9)
+            speed = f" · {rate:,.0f} {unit}/s" if rate >= 1 else f" · {rate:.2g} {unit}/s" if rate else ""
             left = f" · {_clock((total - done) / rate)} left" if rate and done < total else ""
-            line = f"{doing} {done:,} of {total:,} {unit} · {rate:,.0f} {unit}/s{left}"
+            line = f"{doing} {done:,} of {total:,} {unit}{speed}{left}"
             self._show(done / max(total, 1), f"{line} · {note}" if note else line)
 
         return show
