@@ -147,6 +147,15 @@ def test_all_labels(run: Path, more: Path, choose: str, monkeypatch: pytest.Monk
         assert one.error == pytest.approx(other.error, abs=0.02)  # one image may lie on the border
 
 
+def test_each_c_that_is_tried_is_told_at_once(run: Path, more: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """With all labels each may take many minutes."""
+    found = probe(run, test=more, protocol=Protocol(validation=30, c=(1e-3, 1e-2)), precision="fp32")
+    said = capsys.readouterr().out
+    for row in found.rows:
+        for one in row.choice:
+            assert f"{row.features}: C of {one['c']:.2g}: {one['error']:.2%} of the validation images wrong\n" in said
+
+
 def test_the_random_control_is_untrained_and_of_the_same_architecture(run: Path) -> None:
     found = Discriminator.from_pretrained(run, "cpu")
     state = torch.get_rng_state()

@@ -151,6 +151,7 @@ class Space:
             self.train, labels, job.classes, self.cs, which=pool, tolerance=ROUGH, progress=progress
         ):
             tried += self.wrong([fitted], *held_out)
+            job.display.say(f"{self.name}: C of {fitted.c:.2g}: {tried[-1]:.2%} of the validation images wrong")
             if tried[-1] == min(tried):
                 best = fitted
             elif len(tried) > 2 and tried[-1] > tried[-2] > tried[-3]:
