@@ -28,9 +28,12 @@ def _one_thread() -> None:
 
 
 @pytest.hookimpl(optionalhook=True)
-def pytest_xdist_auto_num_workers() -> int:
-    """Of `-n auto`: a process has half a gigabyte before its first test, and the longest file bounds what more give."""
-    return min(8, os.cpu_count() or 1)
+def pytest_xdist_auto_num_workers() -> int | None:
+    """Of `-n auto`: a process has half a gigabyte before its first test, and the longest file bounds what more give.
+
+    A number in the environment counts first, as without this.
+    """
+    return None if os.environ.get("PYTEST_XDIST_AUTO_NUM_WORKERS") else min(8, os.cpu_count() or 1)
 
 
 def pytest_configure(config: pytest.Config) -> None:
