@@ -58,6 +58,7 @@ def check_directory(path: Path) -> None:
 
 
 def load_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> Image.Image:
+    """A picture of a zip; raises BadImage, or the OSError of a drive that may come back."""
     if member.flag_bits & 1:
         raise BadImage("encrypted")
     if member.compress_type not in _METHODS:

@@ -22,7 +22,7 @@ from PIL import Image
 from dcgan.data import decode
 from dcgan.data.archives import check_directory, load_member
 from dcgan.data.decode import check_file_size, open_image
-from dcgan.data.source import TAR_EXTENSIONS, Item, Split, called, describe, slug
+from dcgan.data.source import ARCHIVES, Item, Split, called, describe, slug
 from dcgan.data.splits import chosen
 from dcgan.data.streams import MOST_FILES, members, open_stream
 from dcgan.errors import InputError, printable
@@ -227,7 +227,7 @@ def _select(
     if not pictures:
         found = ", ".join(printable(kind) for kind, _ in kinds.most_common(5))
         count = f"{len(visible)} file{'s' * (len(visible) != 1)}, none of them an image: {found}"
-        advice = "; an archive is given by its own name" if kinds.keys() & {".zip", *TAR_EXTENSIONS} else ""
+        advice = "; an archive is given by its own name" if kinds.keys() & set(ARCHIVES) else ""
         raise InputError(
             f"{what} holds {count if visible else 'no file'}; those read end in {' '.join(EXTENSIONS)}{advice}"
         )

@@ -28,6 +28,7 @@ SPLITS: dict[Split, tuple[str, ...]] = {
 """What folders and archives of each are called, whatever the case; of several for one the first counts."""
 
 TAR_EXTENSIONS = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz")
+ARCHIVES = (".zip", *TAR_EXTENSIONS)
 
 
 @dataclass(frozen=True)
@@ -126,7 +127,7 @@ def slug(path: Path) -> str:
     """A path's last name as lower-case words joined by "-", without an archive's suffix; of photos/train "photos"."""
     path = path.resolve()
     name = path.name.lower()
-    suffix = next((s for s in sorted((*TAR_EXTENSIONS, ".zip"), key=len)[::-1] if name.endswith(s)), "")
+    suffix = next((s for s in sorted(ARCHIVES, key=len)[::-1] if name.endswith(s)), "")
     name = name.removesuffix(suffix)
     if any(name in words for words in SPLITS.values()) and path.parent.name:
         return slug(path.parent)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from pathlib import Path
 
-from dcgan.data.source import SPLITS, TAR_EXTENSIONS, Split
-
-ARCHIVES = (".zip", *TAR_EXTENSIONS)
+from dcgan.data.source import ARCHIVES, SPLITS, Split
 
 
 def chosen(names: Iterable[str], split: Split) -> str:
@@ -21,11 +20,11 @@ def chosen(names: Iterable[str], split: Split) -> str:
 
 def archive_of_split(folder: Path, split: Split) -> Path | None:
     """The archive of a split in a folder that has one for each, and no other; None in others."""
-    archives = [path for path in folder.iterdir() if _is_archive(path)]
-    by_name = {path.name.split(".")[0]: path for path in archives}
-    name = chosen(by_name, split)
-    return by_name[name] if name and len(by_name) == len(archives) else None
-
-
-def _is_archive(path: Path) -> bool:
-    return path.name.lower().endswith(ARCHIVES) and not path.name.startswith(".") and path.is_file()
+    archives = [
+        name
+        for name in os.listdir(folder)  # of a million pictures, none of which becomes a Path
+        if name.lower().endswith(ARCHIVES) and not name.startswith(".") and (folder / name).is_file()
+    ]
+    by_stem = {name.split(".")[0]: name for name in archives}
+    stem = chosen(by_stem, split)
+    return folder / by_stem[stem] if stem and len(by_stem) == len(archives) else None
