@@ -73,7 +73,7 @@ class Recorder:
                 mend = f"Make room (a checkpoint and the networks take {room:,.1f} MB, and as much again while written)"
             raise InputError(
                 f"{self.run}: cannot be written ({error.strerror or error}); {self._kept()}. "
-                f"{mend}, then: dcgan train --resume {typed(self.run)}"
+                f"{mend}, then: {self._go_on}"
             ) from error
 
     def _room(self) -> int:
@@ -95,9 +95,13 @@ class Recorder:
             raise TrainingError(
                 f"step {self.position.step:,}: there is not enough memory on {self.step.device.type} for batches of "
                 f"{size}{pieces}; {self._kept()}. If something else took the memory, end that, and: "
-                f"dcgan train --resume {typed(self.run)}{piecewise}. "
+                f"{self._go_on}{piecewise}. "
                 f"Else begin anew with smaller --batch-size, --width or --image-size. ({_first_line(error)})"
             ) from error
+
+    @property
+    def _go_on(self) -> str:
+        return f"dcgan train --resume {typed(self.run)}"
 
     def _kept(self) -> str:
         good = saved(self.run.checkpoints)
@@ -109,12 +113,10 @@ class Recorder:
         Of several processes the others are in the middle of the step: there the last checkpoint has to do.
         """
         if distributed.world() > 1:
-            raise InputError(f"{error} {self._kept()}; then: dcgan train --resume {typed(self.run)}") from error
+            raise InputError(f"{error} {self._kept()}; then: {self._go_on}") from error
         with self._writing():
             self.save()
-        raise InputError(
-            f"{error} Saved at step {self.position.step:,}; once it is back: dcgan train --resume {typed(self.run)}"
-        ) from error
+        raise InputError(f"{error} Saved at step {self.position.step:,}; once it is back: {self._go_on}") from error
 
     def after_step(self, done: float) -> None:
         """Draw, measure, log, look after its health, and save, each when it is time."""
